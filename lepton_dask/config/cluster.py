@@ -1,0 +1,53 @@
+"""The configuration file: where a pipeline runs and under which rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lepton_dask.component import Component
+
+
+class LocalCluster(Component):
+    """A cluster that the run starts on this machine, on loopback, and closes."""
+
+    kind: Literal["local"] = "local"
+    workers: int | None = Field(default=None, gt=0)
+    threads_per_worker: int = Field(default=1, gt=0)
+    memory_per_worker: str | None = None
+
+
+class TlsFiles(Component):
+    """PEM files: the authority, this client's certificate and its key."""
+
+    ca_file: str
+    cert_file: str
+    key_file: str
+
+
+class AddressCluster(Component):
+    """A running scheduler; with TLS when `tls` names its files."""
+
+    kind: Literal["address"]
+    address: str
+    tls: TlsFiles | None = None
+
+
+class PriorityShare(Component):
+    """A class's weight and shares of the cluster."""
+
+    weight: float = Field(default=1, gt=0)
+    reserve: float = Field(default=0, ge=0, le=1)
+    minimum: float = Field(default=0, ge=0, le=1)
+    maximum: float = Field(default=1, gt=0, le=1)
+
+
+class ClusterConfig(Component):
+    """A configuration file."""
+
+    cluster: Annotated[LocalCluster | AddressCluster, Field(discriminator="kind")] = LocalCluster()
+    dashboard: str = "127.0.0.1:8787"
+    priorities: dict[str, PriorityShare] = {}
+    roots: tuple[str, ...] = ()
+    worker_timeout_s: float = Field(default=30, gt=0)

@@ -1,0 +1,107 @@
+"""What happened, as frozen records.
+
+The run emits them; the progress bar, the log and the events file only listen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run."""
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    pipeline: str
+    folder: str
+    dashboard: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepStarted(Event):
+    step: str
+    verb: str
+
+
+@dataclass(frozen=True)
+class StepProgressed(Event):
+    """`done` of `total` units of the step's work; `note` is for people."""
+
+    step: str
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Iterated(Event):
+    """One iteration of a training loop; `validation` is None where nothing validates."""
+
+    step: str
+    iteration: int
+    passes: float
+    seconds: float
+    loss: float
+    gradient_norm: float
+    validation: float | None = None
+
+
+@dataclass(frozen=True)
+class RowsLost(Event):
+    step: str
+    before: int
+    after: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something that a user should know and that did not stop the run."""
+
+    step: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class StepFinished(Event):
+    step: str
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class RunFinished(Event):
+    exit_code: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunFailed(Event):
+    message: str
+    exit_code: int
+
+
+Listener = Callable[[Event], None]
+
+
+class Emitter:
+    """Hands each event to every listener, one event at a time, whichever thread it comes from."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+        self._lock = threading.Lock()
+
+    def listen(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners.append(listener)
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            for listener in self._listeners:
+                listener(event)

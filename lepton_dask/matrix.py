@@ -1,0 +1,68 @@
+"""The design matrix: what preparation makes and training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+
+
+class Block(NamedTuple):
+    """One chunk's rows of a design matrix, in memory.
+
+    dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target (n,)
+    float64; weight (n,) float64.
+    """
+
+    dense: Floats
+    codes: Codes
+    target: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True)
+class DesignMatrix:
+    """N rows of prepared columns as Dask arrays that share their row chunks.
+
+    dense  (N, P) float64  numeric columns, imputed and scaled
+    codes  (N, Q) int32    categorical columns as indices into their levels, never one-hot in memory
+    target (N,)   float64  0/1 for two classes, the number itself otherwise
+    weight (N,)   float64  1 where the pipeline names no weight
+
+    `levels[q]` is the number of levels of code column q. A linear model over this matrix has
+    D = P + sum(levels) coefficients, in the order of `features`: the P dense columns, then the
+    levels of the first code column, of the second, and so on.
+    """
+
+    dense: da.Array
+    codes: da.Array
+    target: da.Array
+    weight: da.Array
+    levels: tuple[int, ...]
+    features: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return int(self.dense.shape[0])
+
+    @property
+    def chunk_rows(self) -> tuple[int, ...]:
+        """Rows of each chunk, in order. They depend on the input and the YAML only."""
+        return tuple(int(rows) for rows in self.dense.chunks[0])
+
+    def blocks(self) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """The chunks in order, each as the graph keys of its (dense, codes, target, weight)."""
+        for i in range(len(self.chunk_rows)):
+            yield (
+                (self.dense.name, i, 0),
+                (self.codes.name, i, 0),
+                (self.target.name, i),
+                (self.weight.name, i),
+            )
