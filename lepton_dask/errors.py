@@ -12,6 +12,7 @@ bug and keeps its traceback.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -81,6 +82,9 @@ class UserError(LeptonError):
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Mistake, ...]]]:
+        return UserError, (self.mistakes,)
+
 
 class RunError(LeptonError):
     """The run failed for a reason in the data or the machine: where, what, what to do."""
@@ -126,5 +130,9 @@ class Interrupted(LeptonError):
     """SIGINT or SIGTERM asked the run to stop."""
 
     def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
-        super().__init__(f"interrupted by signal {signal_number}")
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int]]:
+        return Interrupted, (self.signal_number,)

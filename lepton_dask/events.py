@@ -18,7 +18,7 @@ class Event:
 @dataclass(frozen=True)
 class RunStarted(Event):
     pipeline: str
-    folder: str
+    cluster: str
     dashboard: str
     steps: tuple[str, ...]
 

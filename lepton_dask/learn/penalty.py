@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from lepton_dask.component import Component
 
+Floats = NDArray[np.float64]
+
 
 class Penalty(Component):
+    """Its smooth part is (l2 / 2) |b|^2; the l1 part is for optimizers that know a proximal step."""
+
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
+
+    @property
+    def smooth(self) -> bool:
+        return self.l1 == 0.0
+
+    def smooth_value(self, coefficients: Floats) -> float:
+        """(l2 / 2) |b|^2 for b of shape (D,)."""
+        return 0.5 * self.l2 * float(coefficients @ coefficients)
+
+    def smooth_gradient(self, coefficients: Floats) -> Floats:
+        """l2 b, shape (D,)."""
+        return self.l2 * coefficients

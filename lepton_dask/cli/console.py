@@ -1,0 +1,131 @@
+"""What a person sees while a run works: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from lepton_dask.artifacts.redact import Redactor
+from lepton_dask.events import (
+    Event,
+    Iterated,
+    RowsLost,
+    RunStarted,
+    StepFinished,
+    StepProgressed,
+    StepStarted,
+    Warned,
+)
+
+PLAIN_EVERY = 10
+"""Without a terminal one line stands for this many iterations."""
+
+
+def line(event: Event) -> str | None:
+    """The plain line for an event, or None where it has none."""
+    match event:
+        case RunStarted():
+            return f"running {event.pipeline} on {event.cluster}\ndashboard: {event.dashboard}"
+        case StepStarted():
+            return f"{event.step}: {event.verb} ..."
+        case StepFinished():
+            return f"{event.step}: {event.summary} ({event.seconds:.1f} s)"
+        case RowsLost():
+            lost = event.before - event.after
+            return f"{event.step}: {lost:,} of {event.before:,} rows left out: {event.reason}"
+        case Warned():
+            where = f"{event.step}: " if event.step else ""
+            return f"warning: {where}{event.message}"
+        case Iterated() if event.iteration % PLAIN_EVERY == 0:
+            return f"{event.step}: {_progress_of(event)}"
+    return None
+
+
+def _progress_of(event: Iterated) -> str:
+    validation = "" if event.validation is None else f", validation {event.validation:.5g}"
+    return (
+        f"iteration {event.iteration}, loss {event.loss:.6g}, "
+        f"gradient {event.gradient_norm:.1e}{validation}"
+    )
+
+
+class PlainConsole:
+    """A listener that prints a line for whatever is worth one; for logs, pipes and tests."""
+
+    def __init__(self, console: Console, redactor: Redactor) -> None:
+        self._console, self._redactor = console, redactor
+
+    def __enter__(self) -> PlainConsole:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        text = line(event)
+        if text is not None:
+            self._console.print(self._redactor.text(text), markup=False, highlight=False)
+
+
+class LiveConsole:
+    """A listener that keeps one bar for the run and a line for each step that works."""
+
+    def __init__(self, console: Console, redactor: Redactor) -> None:
+        self._console, self._redactor = console, redactor
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._run: TaskID | None = None
+        self._steps: dict[str, TaskID] = {}
+
+    def __enter__(self) -> LiveConsole:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._run = self._progress.add_task(
+                    event.pipeline, total=len(event.steps), note="steps"
+                )
+            case StepStarted():
+                self._steps[event.step] = self._progress.add_task(
+                    f"  {event.step}", total=None, note=event.verb
+                )
+            case StepProgressed():
+                self._progress.update(
+                    self._steps[event.step],
+                    completed=event.done,
+                    total=event.total,
+                    note=f"{event.note} {event.done}/{event.total}",
+                )
+            case Iterated():
+                self._progress.update(self._steps[event.step], note=_progress_of(event))
+            case StepFinished():
+                self._progress.remove_task(self._steps.pop(event.step))
+                if self._run is not None:
+                    self._progress.advance(self._run)
+        text = line(event)
+        if text is not None and not isinstance(event, StepStarted | Iterated):
+            self._console.print(self._redactor.text(text), markup=False, highlight=False)

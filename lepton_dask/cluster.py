@@ -1,0 +1,222 @@
+"""A Dask cluster from a configuration: one started on this machine, or one that is there."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import distributed
+from dask.utils import format_bytes, parse_bytes
+from distributed import Client, Security
+
+from lepton_dask.config.cluster import AddressCluster, ClusterConfig, LocalCluster
+from lepton_dask.errors import ClusterError
+
+LOOPBACK = "127.0.0.1"
+MEMORY_RESOURCE = "memory"
+POLL_S = 1.0
+
+
+class Session:
+    """A connected client and what a run needs to know of its cluster."""
+
+    def __init__(self, client: Client, worker_timeout_s: float) -> None:
+        self.client = client
+        self.worker_timeout_s = worker_timeout_s
+        self._lock = threading.Lock()
+        self._looked_at = self._alive_at = time.monotonic()
+
+    @property
+    def address(self) -> str:
+        return str(self.client.scheduler.address)
+
+    @property
+    def dashboard(self) -> str:
+        return str(self.client.dashboard_link or "")
+
+    def check(self) -> None:
+        """Raises ClusterError once no worker has been there for `worker_timeout_s` seconds.
+
+        Dask itself waits for ever for a worker to come back. Cheap enough to be called from every
+        loop that waits: it looks at most once a second.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked_at < POLL_S:
+                return
+            self._looked_at = now
+            if _worker_count(self.client) > 0:
+                self._alive_at = time.monotonic()
+            elif self.client.status in ("closed", "closing"):
+                raise ClusterError(f"the connection to the scheduler at {self.address} was lost")
+            elif now - self._alive_at > self.worker_timeout_s:
+                raise ClusterError(
+                    f"the cluster at {self.address} was lost: no worker for "
+                    f"{self.worker_timeout_s:g} s; try again when it has workers"
+                )
+
+
+def _worker_count(client: Client) -> int:
+    try:
+        return len(client.scheduler_info(n_workers=-1)["workers"])
+    except (OSError, TimeoutError, ValueError):
+        # A scheduler that went away shows as a closed comm, a time-out or a client that is
+        # reconnecting (ValueError in `sync`); all of them mean no worker that could be reached.
+        return 0
+
+
+@contextmanager
+def connect(config: ClusterConfig, *, scheduler: str | None = None) -> Iterator[Session]:
+    """A session on the configuration's cluster, or on the scheduler at the given address.
+
+    A cluster that is started here listens on loopback alone and is closed, with its scratch
+    folder, when the session ends. Raises ClusterError where nothing answers or no worker comes
+    within the configuration's time limit.
+    """
+    cluster = config.cluster
+    if scheduler is not None:
+        tls = cluster.tls if isinstance(cluster, AddressCluster) else None
+        cluster = AddressCluster(kind="address", address=scheduler, tls=tls)
+    opened = (
+        _started(cluster, config.dashboard)
+        if isinstance(cluster, LocalCluster)
+        else _reached(cluster, config.worker_timeout_s)
+    )
+    with opened as client:
+        _wait_for_workers(client, config.worker_timeout_s)
+        yield Session(client, config.worker_timeout_s)
+
+
+@contextmanager
+def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
+    settings = {
+        # The default 15 s forgets a worker whose second death falls into it: a run that loses
+        # workers now and then would shrink to nothing.
+        "distributed.deploy.lost-worker-timeout": "1h",
+        "distributed.worker.use-file-locking": False,
+        "distributed.admin.large-graph-warning-threshold": "1GiB",
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="lepton-", ignore_cleanup_errors=True) as scratch,
+        dask.config.set(settings),
+    ):
+        with _interrupts_held_back():
+            cluster = distributed.LocalCluster(
+                n_workers=_workers(config),
+                threads_per_worker=config.threads_per_worker,
+                memory_limit=config.memory_per_worker or "auto",
+                host=LOOPBACK,
+                dashboard_address=_free_address(dashboard),
+                local_directory=scratch,
+                silence_logs=logging.ERROR,
+                resources={MEMORY_RESOURCE: _memory_bytes(config)},
+            )
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            cluster.close()
+
+
+def _memory_bytes(config: LocalCluster) -> float:
+    if config.memory_per_worker is not None:
+        return float(parse_bytes(config.memory_per_worker))
+    return float(distributed.system.MEMORY_LIMIT / _workers(config))
+
+
+def _workers(config: LocalCluster) -> int:
+    return config.workers or max(1, distributed.system.CPU_COUNT // config.threads_per_worker)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Starts threads and processes that never see SIGINT.
+
+    Ctrl-C reaches the whole foreground process group: workers would die of it with tracebacks
+    while the run is closing them. The signal mask is inherited by the cluster's event-loop thread
+    and by every worker process started from there; one that arrives meanwhile is delivered after.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _free_address(dashboard: str) -> str:
+    """The dashboard's address, with port 0 (any) where the port is taken."""
+    host, _, port = dashboard.rpartition(":")
+    host = host or LOOPBACK
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return f"{host}:0"
+    return f"{host}:{port}"
+
+
+@contextmanager
+def _reached(config: AddressCluster, timeout_s: float) -> Iterator[Client]:
+    try:
+        client = Client(config.address, security=_security(config), timeout=timeout_s)
+    except (OSError, TimeoutError) as error:
+        hint = "" if config.tls else "; does it want TLS (`tls:` in the configuration)?"
+        raise ClusterError(
+            f"no scheduler answers at {config.address} within {timeout_s:g} s "
+            f"({_reason(error)}){hint}"
+        ) from error
+    with client:
+        yield client
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of the innermost cause: distributed wraps the telling one."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _security(config: AddressCluster) -> Security | None:
+    if config.tls is None:
+        return None
+    for file in (config.tls.ca_file, config.tls.cert_file, config.tls.key_file):
+        if not Path(file).is_file():
+            raise ClusterError(f"the certificate file {file} is not there")
+    return Security(
+        require_encryption=True,
+        tls_ca_file=config.tls.ca_file,
+        tls_client_cert=config.tls.cert_file,
+        tls_client_key=config.tls.key_file,
+    )
+
+
+def _wait_for_workers(client: Client, timeout_s: float) -> None:
+    try:
+        client.wait_for_workers(1, timeout=timeout_s)
+    except TimeoutError:
+        raise ClusterError(
+            f"the scheduler at {client.scheduler.address} has no worker after {timeout_s:g} s; "
+            "start workers, or raise worker_timeout_s in the configuration"
+        ) from None
+
+
+def describe(session: Session) -> str:
+    """`2 workers, 2 threads, 4.00 GiB at tcp://127.0.0.1:40123`."""
+    workers = session.client.scheduler_info(n_workers=-1)["workers"].values()
+    threads = sum(worker["nthreads"] for worker in workers)
+    memory = sum(worker["memory_limit"] or 0 for worker in workers)
+    plural = "" if len(workers) == 1 else "s"
+    return (
+        f"{len(workers)} worker{plural}, {threads} thread{'' if threads == 1 else 's'}, "
+        f"{format_bytes(memory)} at {session.address}"
+    )

@@ -1,0 +1,71 @@
+"""The objective: J(theta) = (1 / sum w) sum_i w_i l(y_i, z_i) + (l2 / 2) |b|^2, intercept free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lepton_dask.errors import RunError
+from lepton_dask.learn.kernel import ChunkSums
+from lepton_dask.learn.losses import Loss
+from lepton_dask.learn.penalty import Penalty
+from lepton_dask.matrix import Floats
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The objective at `theta` (D + 1,): its value and its gradient (D + 1,)."""
+
+    theta: Floats
+    value: float
+    gradient: Floats
+
+    @cached_property
+    def gradient_norm(self) -> float:
+        """The largest absolute partial derivative."""
+        return float(np.max(np.abs(self.gradient)))
+
+    @cached_property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.value) and np.all(np.isfinite(self.gradient)))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss with its penalty."""
+
+    loss: Loss
+    penalty: Penalty
+
+    def evaluate(self, theta: Floats, sums: ChunkSums) -> Evaluation:
+        """J and its gradient from the sums over all rows."""
+        coefficients = theta[:-1]
+        gradient = sums.gradient / sums.weight
+        gradient[:-1] += self.penalty.smooth_gradient(coefficients)
+        value = sums.loss / sums.weight + self.penalty.smooth_value(coefficients)
+        return Evaluation(theta, value, gradient)
+
+    def null_theta(self, coefficients: int, target_mean: float) -> Floats:
+        """The model without features: zeros, and the intercept at link(weighted mean of y)."""
+        theta = np.zeros(coefficients + 1)
+        theta[-1] = self.loss.link(np.asarray(target_mean, dtype=np.float64))
+        return theta
+
+
+def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
+    """The sum of the chunks' sums, added in the order given, whoever computed them.
+
+    Raises RunError where no row has weight: the objective has no mean then.
+    """
+    loss = weight = 0.0
+    gradient: Floats | None = None
+    for chunk in chunks:
+        loss += chunk.loss
+        weight += chunk.weight
+        gradient = chunk.gradient.copy() if gradient is None else gradient + chunk.gradient
+    if gradient is None or not weight > 0:
+        raise RunError("no training row has a weight above zero", fix="check weight and filters")
+    return ChunkSums(loss, weight, gradient)
