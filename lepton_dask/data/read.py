@@ -13,12 +13,16 @@ from lepton_dask.parts import Part
 Format = Literal["csv", "parquet", "jsonl", "json"]
 
 
-
 class Read(Component):
     """Files of one table.
 
     `path` is a file, a glob, a list of either, or a mapping of part to either; local or an fsspec
     URL. `format` defaults to what the file's name says (`.gz` and `.zip` are looked through).
+    `columns` names the columns of a CSV file without a header, and selects columns of any other.
+    `rows` reads the first so many rows of each file. `row_number` adds a column with the number of
+    each row in its file, from 0.
+
+    Only an empty unquoted CSV field and what `missing_values` lists are missing.
     """
 
     path: str | tuple[str, ...] | dict[Part, str | tuple[str, ...]]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Any
 
 from pydantic import Field
 
 from lepton_dask.component import Component
+from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.goal import Goal
-from lepton_dask.learn.optimizers import OptimizerChoice
-from lepton_dask.learn.penalty import Penalty
+from lepton_dask.learn.losses import LossName
+from lepton_dask.learn.metrics import metric_mistake
+from lepton_dask.learn.optimizers import (
+    AUTO,
+    OPTIMIZERS,
+    Lbfgs,
+    Optimizer,
+    OptimizerChoice,
+    OptimizerTable,
+)
 
-LossName = Literal["squared", "logistic"]
+from lepton_dask.learn.penalty import Penalty
+from lepton_dask.parts import Part
 
 
 class EarlyStopping(Component):
@@ -21,12 +32,55 @@ class EarlyStopping(Component):
 
 
 class Train(Component):
-    """min over b: (1 / sum w) sum_i w_i loss(y_i, x_i'b + b_0) + l1 |b|_1 + (l2 / 2) |b|^2."""
+    """min over b: (1 / sum w) sum_i w_i loss(y_i, x_i'b + b_0) + l1 |b|_1 + (l2 / 2) |b|^2.
+
+    Ends when the largest partial derivative is at most `tolerance`, after `max_passes` passes over
+    the training part, by `early_stopping`, or as soon as `goal` is met on the validation part.
+    """
 
     loss: LossName
     penalty: Penalty = Penalty()
-    optimizer: OptimizerChoice = "auto"
+    optimizer: OptimizerChoice = AUTO
     max_passes: int = Field(default=500, gt=0)
     tolerance: float = Field(default=1e-6, ge=0)
     early_stopping: EarlyStopping | None = None
     goal: Goal | None = None
+
+    @property
+    def validates(self) -> bool:
+        """Whether training reads the validation part."""
+        return self.early_stopping is not None or self.goal is not None
+
+
+def choose_optimizer(train: Train) -> tuple[Optimizer[Any], str]:
+    """The optimizer that a training uses, and why, in words."""
+    choice = train.optimizer
+    if isinstance(choice, OptimizerTable):
+        return choice.optimizer, "as the pipeline says"
+    if choice == AUTO:
+        return Lbfgs(), f"the {train.loss} loss is smooth: few passes, each a loss and a gradient"
+    return OPTIMIZERS[choice](), "as the pipeline says"
+
+
+def train_mistakes(
+    train: Train, parts: Collection[Part], path: DocumentPath
+) -> tuple[Mistake, ...]:
+    """What a `train` node asks for and cannot have, given its input's parts; `path` is the node's."""
+    mistakes = []
+    if not train.penalty.smooth:
+        mistakes.append(
+            Mistake(
+                (*path, "penalty", "l1"),
+                "not supported yet",
+                "l1 comes with the optimizers prox_newton and fista; use l2",
+            )
+        )
+    if train.goal is not None and (words := metric_mistake(train.goal.metric, train.loss)):
+        mistakes.append(Mistake((*path, "goal", "metric"), words))
+    wanting = [key for key in ("goal", "early_stopping") if getattr(train, key) is not None]
+    mistakes += [
+        Mistake((*path, key), "needs a validation part", "give split a `validation` share")
+        for key in wanting
+        if "validation" not in parts
+    ]
+    return tuple(mistakes)

@@ -1,0 +1,244 @@
+"""The verbs, and what they exit with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from lepton_dask.artifacts.redact import Redactor
+from lepton_dask.cli import documents, tables
+from lepton_dask.cli.console import LiveConsole, PlainConsole
+from lepton_dask.config.mistakes import render
+from lepton_dask.errors import LeptonError, UserError
+
+HELP = """Machine-learning pipelines over tables, written in YAML and run on Dask.
+
+A pipeline says what to read, how to prepare it, what to learn and how good is good enough.
+
+    lepton validate pipelines/medical_diagnosis.yaml
+    lepton plan pipelines/medical_diagnosis.yaml --columns
+    lepton run pipelines/medical_diagnosis.yaml
+    lepton predict runs/latest new_patients.csv predictions.csv
+
+Exit codes: 0 done; 1 the run failed; 2 your files are wrong; 3 it ran, but a goal was missed;
+4 the cluster could not be reached or was lost; 130 and 143 stopped by a signal.
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
+On = Annotated[
+    Path | None,
+    typer.Option("--on", metavar="CONFIG", help="Where to run: a configuration's YAML file."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a value of the pipeline: steps.model.train.penalty.l2=1e-3. Repeatable.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A running Dask scheduler: tcp://host:8786."),
+]
+
+
+class GraphFormat(StrEnum):
+    mermaid = "mermaid"
+
+
+class SchemaOf(StrEnum):
+    pipeline = "pipeline"
+    configuration = "configuration"
+
+
+def _out() -> Console:
+    # Tables keep their width where there is no terminal to ask; a pipe would get 80 columns.
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty())
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@app.command()
+def validate(pipeline: PipelineFile, on: On = None, set_: Set = None, as_json: AsJson = False) -> None:
+    """Find every mistake in a pipeline, with its line and column, before anything runs."""
+    from lepton_dask.run.pipeline import load_and_plan
+
+    try:
+        planned = load_and_plan(pipeline, on=on, overrides=set_ or ())
+    except UserError as error:
+        if not as_json:
+            raise
+        _print_json(documents.mistakes(error.mistakes, valid=False))
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        _print_json(documents.mistakes(planned.warnings, valid=True))
+        return
+    for warning in planned.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{pipeline}: {len(planned.plan.steps)} steps, no mistakes")
+
+
+@app.command()
+def plan(
+    pipeline: PipelineFile,
+    on: On = None,
+    set_: Set = None,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="Every column after every step, and why.")
+    ] = False,
+    graph: Annotated[
+        GraphFormat | None, typer.Option("--graph", help="The steps as a diagram.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run would do, and why, from headers, footers and each file's first MiB."""
+    from lepton_dask.plan.mermaid import mermaid
+    from lepton_dask.run.pipeline import load_and_plan
+
+    planned = load_and_plan(pipeline, on=on, overrides=set_ or ())
+    redactor = Redactor(planned.secrets)
+    if as_json:
+        _print_json(redactor.document(planned.plan.to_json()))
+    elif graph is GraphFormat.mermaid:
+        print(redactor.text(mermaid(planned.plan)))
+    else:
+        out = _out()
+        shown = tables.columns(planned.plan) if columns else (tables.steps(planned.plan),)
+        for table in shown:
+            out.print(table)
+        for warning in planned.warnings:
+            print(f"warning: {redactor.text(str(warning))}", file=sys.stderr)
+
+
+@app.command()
+def run(
+    pipeline: PipelineFile,
+    on: On = None,
+    set_: Set = None,
+    scheduler: Scheduler = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The run folder; must be new or empty."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="STEP", help="Stop after this step.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline: prepare, train, evaluate, and leave a run folder with the model."""
+    from lepton_dask.run.pipeline import load_and_plan, run_planned
+
+    planned = load_and_plan(pipeline, on=on, overrides=set_ or (), until=until)
+    err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+    redactor = Redactor(planned.secrets)
+    listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
+    for warning in planned.warnings:
+        err.print(f"warning: {redactor.text(str(warning))}", markup=False, highlight=False)
+    with listener:
+        outcome = run_planned(planned, scheduler=scheduler, output=output, listeners=(listener,))
+    for missed in outcome.missed_goals:
+        err.print(f"goal missed: {missed}", markup=False, highlight=False)
+    if as_json:
+        _print_json(redactor.document(documents.outcome(outcome)))
+    else:
+        if outcome.metrics:
+            _out().print(tables.scores(outcome))
+        print(outcome.folder)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A run, or a model's folder.")],
+    input_: Annotated[str, typer.Argument(metavar="INPUT", help="A file, a glob or a URL.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="A .csv, .parquet or .jsonl file to write.")
+    ],
+    on: On = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Score files of any size, chunk by chunk: one row out for each row in, in order."""
+    from lepton_dask.run.predict import predict_file
+
+    done = predict_file(model, input_, output, on=on, scheduler=scheduler)
+    for reason, count in done.reasons.items():
+        print(f"not scored: {count:,} rows: {reason}", file=sys.stderr)
+    print(f"{done.rows:,} rows, {done.unscored:,} without a prediction", file=sys.stderr)
+    print(output)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs so far with their metrics."""
+    from lepton_dask.artifacts.run_folder import list_runs
+
+    found = list_runs(folder)
+    if as_json:
+        _print_json(documents.runs(found))
+    elif found:
+        _out().print(tables.runs(found))
+    else:
+        print(f"no runs in {folder}", file=sys.stderr)
+
+
+@app.command()
+def schema(
+    of: Annotated[SchemaOf, typer.Argument(help="Which file's schema.")] = SchemaOf.pipeline,
+) -> None:
+    """Print the JSON Schema of pipeline or configuration files, for editors."""
+    from lepton_dask.config.schema import config_schema, pipeline_schema
+
+    _print_json(pipeline_schema() if of is SchemaOf.pipeline else config_schema())
+
+
+@app.command()
+def cluster(on: On = None) -> None:
+    """Start a configuration's cluster and keep it up, so that several runs can share it."""
+    from lepton_dask.run.serve import serve
+
+    serve(on, announce=lambda text: print(text, flush=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code: one line a mistake, no traceback for it."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except UserError as error:
+        for mistake in error.mistakes:
+            print(render(mistake), file=sys.stderr)
+        count = len(error.mistakes)
+        print(f"{count} mistake{'' if count == 1 else 's'}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except LeptonError as error:
+        print(f"lepton: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("lepton: stopped", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)

@@ -1,0 +1,85 @@
+"""Plans, runs and scores as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dask.utils import format_bytes
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from lepton_dask.artifacts.run_folder import RunSummary
+from lepton_dask.plan.planned import Plan
+from lepton_dask.run.outcome import RunOutcome
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def steps(plan: Plan) -> Table:
+    table = _table(
+        plan.pipeline, "step", "verb", "from", "chunks", "rows", "size", "priority", "why"
+    )
+    for step in plan.steps:
+        table.add_row(
+            step.name,
+            step.verb,
+            ", ".join(step.inputs),
+            _count(step.chunks),
+            _count(step.rows),
+            "" if step.bytes is None else format_bytes(step.bytes),
+            step.priority_class,
+            "\n".join(step.why),
+        )
+    return table
+
+
+def columns(plan: Plan) -> Iterator[Table]:
+    for step in plan.steps:
+        if not step.columns:
+            continue
+        table = _table(f"{step.name} ({step.verb})", "column", "type", "treatment", "why")
+        for column in step.columns:
+            table.add_row(column.name, column.type, column.treatment, column.reason)
+        yield table
+
+
+def scores(outcome: RunOutcome) -> Table:
+    table = _table("", "step", "part", "rows", "metric", "value")
+    for step, parts in outcome.scores():
+        for part, rows, values in parts:
+            for metric, value in values.items():
+                table.add_row(
+                    step, part, _count(rows), metric, "-" if value is None else f"{value:.4f}"
+                )
+    return table
+
+
+def runs(found: Sequence[RunSummary]) -> Table:
+    table = _table("", "run", "state", "exit", "seconds", "metrics")
+    for run in found:
+        table.add_row(
+            run.folder.name,
+            run.state,
+            str(run.exit_code),
+            f"{run.seconds:.1f}",
+            "\n".join(_metric_lines(run)),
+        )
+    return table
+
+
+def _metric_lines(run: RunSummary) -> Iterator[str]:
+    for step, parts in run.metrics.items():
+        for part, values in parts.items():
+            shown = "  ".join(
+                f"{metric} {value:.4f}" for metric, value in values.items() if value is not None
+            )
+            yield f"{step} {part}: {shown}"

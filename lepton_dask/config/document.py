@@ -1,0 +1,141 @@
+"""A YAML file with positions: what it holds, and where a mistake in it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lepton_dask.config.compose import Composed, compose, lines_of
+from lepton_dask.config.nodes import (
+    Data,
+    Entry,
+    MappingNode,
+    Mark,
+    Node,
+    ScalarNode,
+    Source,
+    child,
+    descend,
+    plain,
+)
+from lepton_dask.config.secrets import redact
+from lepton_dask.errors import DocumentPath, Mistake, Place, UserError
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """A file's top mapping. `secrets` maps values of the environment to the references that they
+    came through; messages show the reference."""
+
+    root: MappingNode
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Document:
+        """The file at `path`, its references not resolved.
+
+        Raises UserError, with every mistake placed, for a file that is not safe, valid YAML with a
+        mapping at the top.
+        """
+        root, mistakes = read_mapping(path)
+        if mistakes:
+            raise UserError(mistakes)
+        return cls(root)
+
+    @property
+    def file(self) -> str:
+        """The file's name, as the user gave it."""
+        return self.root.mark.source.file
+
+    @property
+    def data(self) -> dict[str, Data]:
+        """The values alone; sequences as tuples."""
+        return {key: plain(entry.value) for key, entry in self.root.entries.items()}
+
+    def node(self, path: DocumentPath) -> Node | None:
+        return descend(self.root, path)
+
+    def place(self, path: DocumentPath, at_key: bool = False) -> Place:
+        """Where the value at `path` stands, or its key; of the nearest ancestor, where the file
+        does not hold the path itself: its key, if it has one."""
+        node: Node = self.root
+        key: Mark | None = None
+        for step in path:
+            below = child(node, step)
+            if below is None:
+                is_value = isinstance(node, ScalarNode) or key is None
+                return (node.mark if is_value or key is None else key).place
+            entry = _entry(node, step)
+            node, key = below, entry.key if entry else None
+        return (key if at_key and key is not None else node.mark).place
+
+    def locate(self, mistake: Mistake) -> Mistake:
+        """`mistake` with its place, and no value of the environment in its text."""
+        return replace(
+            mistake,
+            found=redact(mistake.found, self.secrets),
+            fix=redact(mistake.fix, self.secrets),
+            place=mistake.place or self.place(mistake.path, mistake.at_key),
+        )
+
+
+def _entry(node: Node, step: str | int) -> Entry | None:
+    if isinstance(node, MappingNode) and isinstance(step, str):
+        return node.entries.get(step)
+    return None
+
+
+def read_mapping(path: Path) -> tuple[MappingNode, tuple[Mistake, ...]]:
+    """The mapping at the top of a file, and what is wrong without hiding the rest.
+
+    Raises UserError for a file that cannot be read as a mapping at all.
+    """
+    text = read_text(path)
+    composed = compose(text, Source(str(path), lines_of(text)))
+    return _top(composed, path), composed.mistakes
+
+
+def _top(composed: Composed, path: Path) -> MappingNode:
+    root = composed.root
+    if root is None or (isinstance(root, ScalarNode) and root.value is None and not root.broken):
+        mistake = _whole_file(path, "the file is empty", "write at least 'name:' and 'steps:'")
+    elif not isinstance(root, MappingNode):
+        mistake = Mistake((), "expected keys and values at the top", "start with 'name: ...'")
+        mistake = mistake.at(root.mark.place)
+    else:
+        return root
+    raise UserError([*composed.mistakes, mistake])
+
+
+def read_text(path: Path) -> str:
+    """A text file of at most MAX_BYTES bytes in UTF-8, without its byte-order mark.
+
+    Raises UserError, placed in the file.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(
+            [_whole_file(path, f"cannot be read: {reason}", "check the path")]
+        ) from error
+    except ValueError as error:  # a NUL in the name
+        raise UserError([_whole_file(path, "no file has such a name", "check the path")]) from error
+    if len(content) > MAX_BYTES:
+        found = f"larger than {MAX_BYTES:,} bytes"
+        raise UserError([_whole_file(path, found, "this is no file that a person writes")])
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = lines_of(content[: error.start].decode("utf-8"))
+        place = Place(str(path), len(before), len(before[-1]) + 1, before[-1])
+        found = f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}"
+        raise UserError([Mistake((), found, "save the file as UTF-8").at(place)]) from error
+
+
+def _whole_file(path: Path, found: str, fix: str) -> Mistake:
+    return Mistake((), found, fix, place=Place(str(path), 1, 1))

@@ -1,0 +1,270 @@
+"""The fitted preparation: a pure function from named columns to the rows of a design matrix.
+
+It imports numpy alone, since it leaves with the model: chunks on a cluster and rows given to a
+loaded bundle go through the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton_dask.data.calendar import DatePart, date_part
+from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn, TextColumn
+
+Label = str | bool | int | float
+Transform = Literal["log1p", "none"]
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Problems = NDArray[np.object_]
+"""(n,): for every row None, or in words why it cannot be used."""
+
+OTHER = "(other)"
+MISSING = "(missing)"
+
+
+class Rows(NamedTuple):
+    """The prepared columns of n rows.
+
+    dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); others (Q,) int64,
+    the rows of each code column whose level is none of the learnt ones; problems, None if every
+    row can be used. A row with a problem has finite numbers that mean nothing.
+    """
+
+    dense: Floats
+    codes: Codes
+    others: NDArray[np.int64]
+    problems: Problems | None
+
+
+@dataclass(frozen=True)
+class FittedNumber:
+    """x -> (t(x) - center) / scale, a missing x taken for `impute`; t is log(1 + x) or nothing."""
+
+    column: str
+    impute: float | None
+    transform: Transform
+    center: float
+    scale: float
+
+    def apply(self, column: Column) -> tuple[Floats, list[tuple[Bools, str]]]:
+        """The scaled numbers (n,), finite everywhere, and what is wrong with which rows."""
+        if not isinstance(column, NumberColumn):
+            raise TypeError(f"'{self.column}' is not a column of numbers")
+        problems: list[tuple[Bools, str]] = []
+        values = np.where(column.missing, 0.0 if self.impute is None else self.impute, column.values)
+        if self.impute is None and column.missing.any():
+            problems.append((column.missing, f"'{self.column}' is missing"))
+        if self.transform == "log1p":
+            outside = values <= -1
+            if outside.any():
+                problems.append((outside, f"'{self.column}' is not above -1, as log1p needs"))
+                values = np.where(outside, 0.0, values)
+            values = np.log1p(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (values - self.center) / self.scale
+        finite = np.isfinite(scaled)
+        if not finite.all():
+            problems.append((~finite, f"'{self.column}' is not a finite number"))
+            scaled = np.where(finite, scaled, 0.0)
+        return scaled, problems
+
+
+@dataclass(frozen=True)
+class FittedCategory:
+    """A value -> the index of its level; what has none -> `(other)`, no value -> `(missing)`.
+
+    There is a level for missing values only if training had some; else they count as other.
+    """
+
+    column: str
+    levels: tuple[Label, ...]
+    has_missing: bool
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return _level_features(self.column, self.levels, self.has_missing)
+
+    def apply(self, column: Column) -> Codes:
+        """Codes (n,): 0 to L - 1 the levels, L other, L + 1 missing."""
+        return label_codes(column, self.levels, self.has_missing)
+
+
+@dataclass(frozen=True)
+class FittedDatePart:
+    """A date or timestamp -> the index of one of its parts, as a category."""
+
+    column: str
+    part: DatePart
+    levels: tuple[int, ...]
+    has_missing: bool
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return _level_features(f"{self.column}.{self.part}", self.levels, self.has_missing)
+
+    def apply(self, column: Column) -> Codes:
+        """Codes (n,), as of a category."""
+        if not isinstance(column, MomentColumn):
+            raise TypeError(f"'{self.column}' is not a column of dates or timestamps")
+        parts = NumberColumn(date_part(column, self.part).astype(np.float64), column.missing)
+        return label_codes(parts, self.levels, self.has_missing)
+
+
+FittedCode = FittedCategory | FittedDatePart
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """What is to be learnt: the number itself, or which of the `classes` (negative, positive)."""
+
+    column: str
+    classes: tuple[Label, ...] | None
+
+    def apply(self, column: Column) -> tuple[Floats, Bools]:
+        """The target (n,), 0 where there is none, and the mask (n,) of rows that have one."""
+        if self.classes is not None:
+            codes = label_codes(column, self.classes, has_missing=False)
+            known = codes < len(self.classes)
+            return np.where(known, codes, 0).astype(np.float64), known
+        if not isinstance(column, NumberColumn):
+            raise TypeError(f"'{self.column}' is not a column of numbers")
+        known = ~column.missing & np.isfinite(column.values)
+        return np.where(known, column.values, 0.0), known
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that `prepare` learnt from the training rows.
+
+    A linear model over it has P + sum(levels) coefficients in the order of `features`.
+    """
+
+    numbers: tuple[FittedNumber, ...]
+    codes: tuple[FittedCode, ...]
+    target: FittedTarget
+    weight: str | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that its features are made of, each once: all that predicting needs."""
+        return tuple(dict.fromkeys(fitted.column for fitted in (*self.numbers, *self.codes)))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """A name for every coefficient: `age`, `job=clerk`, `job=(other)`, `time.weekday=3`."""
+        names = [number.column for number in self.numbers]
+        return (*names, *(name for code in self.codes for name in code.features))
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The number of levels of every code column, other and missing included."""
+        return tuple(len(code.features) for code in self.codes)
+
+    @property
+    def classes(self) -> tuple[Label, ...] | None:
+        """The labels in order (negative, positive); None where the target is a number."""
+        return self.target.classes
+
+    def apply(self, columns: Columns) -> Rows:
+        """The rows of the design matrix; the target and the weight are not looked at."""
+        rows = _row_count(columns)
+        dense = np.empty((rows, len(self.numbers)))
+        codes = np.empty((rows, len(self.codes)), dtype=np.int32)
+        others = np.zeros(len(self.codes), dtype=np.int64)
+        problems: list[tuple[Bools, str]] = []
+        for p, number in enumerate(self.numbers):
+            dense[:, p], found = number.apply(columns[number.column])
+            problems += found
+        for q, code in enumerate(self.codes):
+            codes[:, q] = encoded = code.apply(columns[code.column])
+            others[q] = np.count_nonzero(encoded == len(code.levels))
+        return Rows(dense, codes, others, _by_row(problems, rows))
+
+    def target_and_weight(self, columns: Columns) -> tuple[Floats, Floats, Bools]:
+        """Target (n,) and weight (n,), and the mask (n,) of rows that have both.
+
+        Rows outside the mask have target 0 and weight 0.
+        """
+        target, usable = self.target.apply(columns[self.target.column])
+        weight = np.ones(len(target))
+        if self.weight is not None:
+            column = columns[self.weight]
+            if not isinstance(column, NumberColumn):
+                raise TypeError(f"weight '{self.weight}' is not a column of numbers")
+            usable = usable & ~column.missing & np.isfinite(column.values)
+            weight = np.where(usable, column.values, 0.0)
+        return np.where(usable, target, 0.0), np.where(usable, weight, 0.0), usable
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Prepared:
+        """The inverse of `to_json`, after a trip through JSON; KeyError or TypeError otherwise."""
+        target = document["target"]
+        classes = target["classes"]
+        return cls(
+            numbers=tuple(FittedNumber(**number) for number in document["numbers"]),
+            codes=tuple(_code_from_json(code) for code in document["codes"]),
+            target=FittedTarget(target["column"], None if classes is None else tuple(classes)),
+            weight=document["weight"],
+        )
+
+
+def label_codes(column: Column, labels: tuple[Label, ...], has_missing: bool) -> Codes:
+    """Every row's index among L labels; L for any other, and for a missing value L + 1 where
+    `has_missing`, else L."""
+    other = len(labels)
+    missing = other + 1 if has_missing else other
+    if isinstance(column, TextColumn):
+        index = {label: i for i, label in enumerate(labels)}
+        # The code -1 of a missing text picks the last.
+        codes = [index.get(level, other) for level in column.levels]
+        return np.array([*codes, missing], dtype=np.int32)[column.codes]
+    if not isinstance(column, NumberColumn):
+        raise TypeError("dates and timestamps are not categories")
+    values = np.array(labels, dtype=np.float64)
+    order = np.argsort(values)
+    places = np.minimum(np.searchsorted(values[order], column.values), max(other - 1, 0))
+    codes = np.where(values[order][places] == column.values, order[places], other)
+    return np.where(column.missing, missing, codes).astype(np.int32)
+
+
+def label_text(label: Label) -> str:
+    """A label as a feature's name shows it: 3 for 3.0, true for True."""
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)
+
+
+def _level_features(
+    name: str, levels: tuple[Label, ...] | tuple[int, ...], has_missing: bool
+) -> tuple[str, ...]:
+    labels = [*(label_text(level) for level in levels), OTHER, *([MISSING] * has_missing)]
+    return tuple(f"{name}={label}" for label in labels)
+
+
+def _row_count(columns: Columns) -> int:
+    return len(next(iter(columns.values()))) if columns else 0
+
+
+def _by_row(problems: Iterable[tuple[Bools, str]], rows: int) -> Problems | None:
+    by_row: Problems | None = None
+    for mask, reason in problems:
+        if by_row is None:
+            by_row = np.full(rows, None, dtype=object)
+        for row in np.flatnonzero(mask):
+            by_row[row] = reason if by_row[row] is None else f"{by_row[row]}; {reason}"
+    return by_row
+
+
+def _code_from_json(document: Mapping[str, Any]) -> FittedCode:
+    values = {**document, "levels": tuple(document["levels"])}
+    return FittedDatePart(**values) if "part" in document else FittedCategory(**values)
