@@ -61,6 +61,16 @@ class RowsLost(Event):
 
 
 @dataclass(frozen=True)
+class LevelsUnknown(Event):
+    """`rows` of a part have a level of `column` that was not learnt; they count as `(other)`."""
+
+    step: str
+    part: str
+    column: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class Warned(Event):
     """Something that a user should know and that did not stop the run."""
 

@@ -54,12 +54,10 @@ def columns(plan: Plan) -> Iterator[Table]:
 
 def scores(outcome: RunOutcome) -> Table:
     table = _table("", "step", "part", "rows", "metric", "value")
-    for step, parts in outcome.scores():
-        for part, rows, values in parts:
-            for metric, value in values.items():
-                table.add_row(
-                    step, part, _count(rows), metric, "-" if value is None else f"{value:.4f}"
-                )
+    for step, part, rows, values in outcome.scores():
+        for metric, value in values.items():
+            shown = "-" if value is None else f"{value:.4f}"
+            table.add_row(step, part, _count(rows), metric, shown)
     return table
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lepton_dask.component import Component
+from lepton_dask.config.sizes import Size
+from lepton_dask.resources.classes import ImportanceLevel
 
 
 class LocalCluster(Component):
@@ -15,7 +17,7 @@ class LocalCluster(Component):
     kind: Literal["local"] = "local"
     workers: int | None = Field(default=None, gt=0)
     threads_per_worker: int = Field(default=1, gt=0)
-    memory_per_worker: str | None = None
+    memory_per_worker: Size | None = None
 
 
 class TlsFiles(Component):
@@ -30,7 +32,7 @@ class AddressCluster(Component):
     """A running scheduler; with TLS when `tls` names its files."""
 
     kind: Literal["address"]
-    address: str
+    address: str = Field(pattern=r"^\w+://.+:\d+$")
     tls: TlsFiles | None = None
 
 
@@ -47,7 +49,7 @@ class ClusterConfig(Component):
     """A configuration file."""
 
     cluster: Annotated[LocalCluster | AddressCluster, Field(discriminator="kind")] = LocalCluster()
-    dashboard: str = "127.0.0.1:8787"
-    priorities: dict[str, PriorityShare] = {}
+    dashboard: str = Field(default="127.0.0.1:8787", pattern=r"^.*:\d+$")
+    priorities: dict[ImportanceLevel, PriorityShare] = Field(default_factory=dict)
     roots: tuple[str, ...] = ()
     worker_timeout_s: float = Field(default=30, gt=0)

@@ -44,7 +44,6 @@ from lepton_dask.errors import DocumentPath, Mistake, UserError
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _YAML_TAG = "tag:yaml.org,2002:"
 
 
@@ -56,27 +55,29 @@ class Composed:
     mistakes: tuple[Mistake, ...]
 
 
-def lines_of(text: str) -> tuple[str, ...]:
-    return tuple(_LINE_BREAK.split(text))
-
-
-def compose(text: str, source: Source) -> Composed:
-    """The document in `text`, whose positions are those in `source`.
+def compose(source: Source, start: int = 0) -> Composed:
+    """The document in a source. What stands before `start`, in its first line, is skipped.
 
     Raises UserError, with all that was found so far, for what is not YAML, too deep or too large.
     """
     composer = _Composer(source)
+    # Spaces in place of what is skipped keep the columns right.
+    text = " " * start + source.text[start:]
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             composer.take(event)
     except MarkedYAMLError as error:
-        composer.stop(composer.mark(error.problem_mark), *_syntax(error, source))
+        place = composer.mark(error.problem_mark).place
+        composer.stop(Mistake((), *_syntax(error, source), place=place))
     except (YAMLError, ValueError, OverflowError) as error:
         position = getattr(error, "position", 0)
         composer.stop(
-            _mark_at(text, position, source),
-            "not valid YAML: a character that cannot stand in a text file",
-            "remove it, or write it as an escape in double quotes",
+            Mistake(
+                (),
+                "not valid YAML: a character that cannot stand in a text file",
+                "remove it, or write it as an escape in double quotes",
+                place=_mark_at(position, source).place,
+            )
         )
     return Composed(composer.root, tuple(composer.mistakes))
 
@@ -130,9 +131,8 @@ class _Composer:
         line, column = getattr(mark, "line", 0), getattr(mark, "column", 0)
         return Mark(self.source, line + 1, column + 1)
 
-    def stop(self, mark: Mark, found: str, fix: str = "") -> NoReturn:
-        self._complain(mark, found, fix)
-        raise UserError(self.mistakes)
+    def stop(self, mistake: Mistake) -> NoReturn:
+        raise UserError([*self.mistakes, mistake])
 
     def take(self, event: Event) -> None:
         mark = self.mark(event.start_mark)
@@ -151,7 +151,7 @@ class _Composer:
     def _start_document(self, event: DocumentStartEvent, mark: Mark) -> None:
         self._documents += 1
         if self._documents > 1:
-            self.stop(mark, "a second document starts here", "keep one document to a file")
+            self._give_up(mark, "a second document starts here", "keep one document to a file")
         if event.version not in (None, (1, 2)):
             self._complain(mark, "only YAML 1.2 is read", "remove the %YAML directive")
 
@@ -173,7 +173,7 @@ class _Composer:
                 self._complain(mark, refused.found, refused.fix)
                 broken = True
         node = ScalarNode(value, mark, text, quoted=quoted, broken=broken)
-        self._finish(_Built(node, size=1, height=0), event.anchor)
+        self._finish(_Built(node, size=1, height=0), event.anchor, mark)
 
     def _take_key(self, top: _Open, text: str, quoted: bool, mark: Mark) -> None:
         refused = _refused_key(text, quoted)
@@ -189,7 +189,9 @@ class _Composer:
     def _take_alias(self, event: AliasEvent, mark: Mark) -> None:
         name = event.anchor
         if any(level.anchor == name for level in self._open):
-            self.stop(mark, f"the alias '*{name}' stands inside what it names", "break the loop")
+            self._give_up(
+                mark, f"the alias '*{name}' stands inside what it names", "break the loop"
+            )
         built = self._anchors.get(name)
         if built is None:
             self._complain(mark, f"nothing is anchored as '&{name}'", "put a text with * in quotes")
@@ -199,7 +201,7 @@ class _Composer:
             self._stop_too_deep(mark)
         if self._open and self._open[-1].wants_key:
             self._complain(mark, "an alias cannot be a key", "write the key out")
-        self._finish(built, anchor=None)
+        self._finish(built, None, mark)
 
     def _start_collection(self, event: SequenceStartEvent | MappingStartEvent, mark: Mark) -> None:
         if len(self._open) >= MAX_DEPTH:
@@ -216,9 +218,9 @@ class _Composer:
             if done.is_mapping
             else SequenceNode(tuple(done.items), done.mark)
         )
-        self._finish(_Built(node, done.size, done.height + 1), done.anchor)
+        self._finish(_Built(node, done.size, done.height + 1), done.anchor, done.mark)
 
-    def _finish(self, built: _Built, anchor: str | None) -> None:
+    def _finish(self, built: _Built, anchor: str | None, mark: Mark) -> None:
         """A node is complete: it goes to the collection that it stands in."""
         if anchor is not None:
             self._anchors[anchor] = built
@@ -229,8 +231,8 @@ class _Composer:
         top.size += built.size
         top.height = max(top.height, built.height)
         if top.size > MAX_NODES:
-            self.stop(
-                built.node.mark,
+            self._give_up(
+                mark,
                 f"more than {MAX_NODES:,} values once aliases are expanded",
                 "write less, or use fewer aliases",
             )
@@ -239,8 +241,8 @@ class _Composer:
         elif top.key is None:  # a key that was refused, then its value
             top.drops_value = not top.drops_value
         else:
-            name, mark = top.key
-            top.entries.setdefault(name, Entry(mark, built.node))
+            name, key_mark = top.key
+            top.entries.setdefault(name, Entry(key_mark, built.node))
             top.key = None
 
     def _check_tag(self, tag: str | None, mark: Mark) -> bool:
@@ -252,11 +254,17 @@ class _Composer:
         return True
 
     def _stop_too_deep(self, mark: Mark) -> NoReturn:
-        self.stop(mark, f"more than {MAX_DEPTH} levels deep", "nest less")
+        self._give_up(mark, f"more than {MAX_DEPTH} levels deep", "nest less")
 
     def _complain(self, mark: Mark, found: str, fix: str) -> None:
+        self.mistakes.append(self._mistake(mark, found, fix))
+
+    def _give_up(self, mark: Mark, found: str, fix: str) -> NoReturn:
+        self.stop(self._mistake(mark, found, fix))
+
+    def _mistake(self, mark: Mark, found: str, fix: str) -> Mistake:
         path: DocumentPath = tuple(key for level in self._open for key in level.step)
-        self.mistakes.append(Mistake(path, found, fix, place=mark.place))
+        return Mistake(path, found, fix, place=mark.place)
 
 
 def _refused_key(text: str, quoted: bool) -> tuple[str, str] | None:
@@ -273,9 +281,10 @@ def _syntax(error: MarkedYAMLError, source: Source) -> tuple[str, str]:
     """What a syntax error found, and what to do where that can be guessed."""
     problem = str(error.problem or "it cannot be parsed")
     found = f"not valid YAML: {problem}"
-    if error.context and error.context_mark is not None:
-        found += f" ({error.context} that starts in line {error.context_mark.line + 1})"
     line = error.problem_mark.line if error.problem_mark is not None else 0
+    if error.context_mark is not None and error.context_mark.line != line:
+        context = re.sub(r"^while \w+ ", "", error.context or "something")
+        found += f" (in {context} that starts in line {error.context_mark.line + 1})"
     text = source.lines[line] if line < len(source.lines) else ""
     if "'\\t'" in problem:
         return found, "indent with spaces, not tabs"
@@ -288,6 +297,6 @@ def _syntax(error: MarkedYAMLError, source: Source) -> tuple[str, str]:
     return found, "check the brackets, quotes and indentation before this place"
 
 
-def _mark_at(text: str, position: int, source: Source) -> Mark:
-    before = lines_of(text[:position])
+def _mark_at(position: int, source: Source) -> Mark:
+    before = Source(source.file, source.text[:position]).lines
     return Mark(source, len(before), len(before[-1]) + 1)

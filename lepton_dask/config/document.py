@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lepton_dask.config.compose import Composed, compose, lines_of
+from lepton_dask.config.compose import compose
 from lepton_dask.config.nodes import (
     Data,
     Entry,
@@ -40,10 +40,10 @@ class Document:
         Raises UserError, with every mistake placed, for a file that is not safe, valid YAML with a
         mapping at the top.
         """
-        root, mistakes = read_mapping(path)
-        if mistakes:
-            raise UserError(mistakes)
-        return cls(root)
+        written = read_mapping(path)
+        if written.mistakes:
+            raise UserError(written.mistakes)
+        return cls(written.root)
 
     @property
     def file(self) -> str:
@@ -88,25 +88,34 @@ def _entry(node: Node, step: str | int) -> Entry | None:
     return None
 
 
-def read_mapping(path: Path) -> tuple[MappingNode, tuple[Mistake, ...]]:
-    """The mapping at the top of a file, and what is wrong without hiding the rest.
+@dataclass(frozen=True)
+class Written:
+    """A file, or several of which one extends the next, and what is wrong without hiding the rest.
+
+    `text` is that of the first file.
+    """
+
+    root: MappingNode
+    text: str
+    mistakes: tuple[Mistake, ...]
+    extends: bool = False
+
+
+def read_mapping(path: Path) -> Written:
+    """The mapping at the top of a file.
 
     Raises UserError for a file that cannot be read as a mapping at all.
     """
     text = read_text(path)
-    composed = compose(text, Source(str(path), lines_of(text)))
-    return _top(composed, path), composed.mistakes
-
-
-def _top(composed: Composed, path: Path) -> MappingNode:
+    composed = compose(Source(str(path), text))
     root = composed.root
+    if isinstance(root, MappingNode):
+        return Written(root, text, composed.mistakes)
     if root is None or (isinstance(root, ScalarNode) and root.value is None and not root.broken):
         mistake = _whole_file(path, "the file is empty", "write at least 'name:' and 'steps:'")
-    elif not isinstance(root, MappingNode):
-        mistake = Mistake((), "expected keys and values at the top", "start with 'name: ...'")
-        mistake = mistake.at(root.mark.place)
     else:
-        return root
+        found = "expected keys and values at the top"
+        mistake = Mistake((), found, "start with 'name: ...'", place=root.mark.place)
     raise UserError([*composed.mistakes, mistake])
 
 
@@ -118,23 +127,20 @@ def read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(
-            [_whole_file(path, f"cannot be read: {reason}", "check the path")]
-        ) from error
-    except ValueError as error:  # a NUL in the name
-        raise UserError([_whole_file(path, "no file has such a name", "check the path")]) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or "no file has such a name"
+        mistake = _whole_file(path, f"cannot be read: {reason}", "check the path")
+        raise UserError([mistake]) from error
     if len(content) > MAX_BYTES:
-        found = f"larger than {MAX_BYTES:,} bytes"
-        raise UserError([_whole_file(path, found, "this is no file that a person writes")])
+        found, fix = f"larger than {MAX_BYTES:,} bytes", "check that this is the file you mean"
+        raise UserError([_whole_file(path, found, fix)])
     try:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        before = lines_of(content[: error.start].decode("utf-8"))
-        place = Place(str(path), len(before), len(before[-1]) + 1, before[-1])
+        before = Source(str(path), content[: error.start].decode("utf-8"))
+        place = Mark(before, len(before.lines), len(before.lines[-1]) + 1).place
         found = f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}"
-        raise UserError([Mistake((), found, "save the file as UTF-8").at(place)]) from error
+        raise UserError([Mistake((), found, "save the file as UTF-8", place=place)]) from error
 
 
 def _whole_file(path: Path, found: str, fix: str) -> Mistake:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from lepton_dask.errors import Mistake, Place, UserError
+from lepton_dask.errors import Mistake, Place
 
 OVERRIDE = "--set"
 """The file name that places in the command line's overrides bear."""
@@ -22,12 +22,12 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, names: Iterable[str], otherwise: str) -> str:
-    """What to do about an unknown name: the nearest one, or `otherwise` with all of them."""
+    """What to do about an unknown name: the nearest one, or `otherwise` ("the steps are") and all of them."""
     known = list(names)
     near = nearest(name, known)
     if near is not None:
         return f"did you mean '{near}'?"
-    return f"{otherwise}: {', '.join(known)}" if known else ""
+    return f"{otherwise} {', '.join(known)}" if known else ""
 
 
 def shown(text: str) -> str:
@@ -76,10 +76,3 @@ def render(mistake: Mistake) -> str:
     indent = len(cut) - len(cut.lstrip()) if not start else 0
     line = before + cut[indent:].rstrip() + after
     return f"{mistake}\n    {line}\n    {' ' * (len(before) + caret - start - indent)}^"
-
-
-def render_all(error: UserError) -> str:
-    """Every mistake of the error, and how many there are."""
-    count = len(error.mistakes)
-    summary = "1 mistake" if count == 1 else f"{count} mistakes"
-    return "\n".join([*(render(mistake) for mistake in error.mistakes), summary])

@@ -6,12 +6,16 @@ is bounded (compose.MAX_DEPTH), so that what follows may recurse.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from lepton_dask.config.scalars import Scalar
 from lepton_dask.errors import DocumentPath, Place
+
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 Data = Scalar | dict[str, "Data"] | tuple["Data", ...]
 """What a document holds, without positions."""
@@ -22,7 +26,11 @@ class Source:
     """A text that nodes come from: a file under the name the user gave it, or `--set`."""
 
     file: str
-    lines: tuple[str, ...]
+    text: str
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(_LINE_BREAK.split(self.text))
 
 
 @dataclass(frozen=True, eq=False)

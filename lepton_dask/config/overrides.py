@@ -42,10 +42,10 @@ def override(
     """
     mistakes: list[Mistake] = []
     for text in overrides:
-        source = Source(OVERRIDE, (text,))
+        source = Source(OVERRIDE, text)
         try:
-            keys, start = _path(text, source)
-            value = _value(text, start, source)
+            keys, start = _path(source)
+            value = _value(source, start)
             root = _put(root, keys, value, source)
         except UserError as error:
             mistakes.extend(error.mistakes)
@@ -56,9 +56,10 @@ def _refuse(source: Source, column: int, found: str, fix: str) -> UserError:
     return UserError([Mistake((), found, fix, place=Mark(source, 1, column).place)])
 
 
-def _path(text: str, source: Source) -> tuple[list[_Key], int]:
+def _path(source: Source) -> tuple[list[_Key], int]:
     """The keys before the equals sign, and the index of the value after it."""
     usage = "write it as steps.model.train.penalty.l2=1e-3"
+    text = source.text
     keys: list[_Key] = []
     position = 0
     while True:
@@ -76,14 +77,13 @@ def _path(text: str, source: Source) -> tuple[list[_Key], int]:
         position += 1
 
 
-def _value(text: str, start: int, source: Source) -> Node:
-    if not text[start:].strip():
+def _value(source: Source, start: int) -> Node:
+    if not source.text[start:].strip():
         found = "there is no value after '='"
         raise _refuse(source, start + 1, found, 'write null for nothing, "" for an empty text')
-    if len(text.splitlines()) > 1:
+    if len(source.lines) > 1:
         raise _refuse(source, start + 1, "a value of several lines", "write it in one line")
-    # Spaces in place of the path keep the columns right.
-    composed = compose(" " * start + text[start:], source)
+    composed = compose(source, start)
     if composed.mistakes:
         raise UserError(composed.mistakes)
     if composed.root is None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lepton_dask.component import Component
+from lepton_dask.config.sizes import Amount
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
 from lepton_dask.data.prepare import Prepare
@@ -29,7 +30,7 @@ class Priority(Component):
 
 Verb = Read | Clean | Derive | Split | Prepare | Train | Evaluate | Predict | Write
 
-VERBS: dict[str, type[Component]] = {
+VERBS: dict[str, type[Verb]] = {
     "read": Read,
     "clean": Clean,
     "derive": Derive,
@@ -41,8 +42,28 @@ VERBS: dict[str, type[Component]] = {
     "write": Write,
 }
 
+NOT_YET = ("join",)
+"""Verbs of the grammar that are still to come."""
 
-class Step(Component):
+SHARED_KEYS = ("priority", "resources", "retries")
+"""Keys that a step has beside its verb, and that the top of the file may have for all steps."""
+
+TOP_KEYS = ("name", "seed", "vars", "defaults", "extends", *SHARED_KEYS, "steps")
+
+
+class StepSettings(Component):
+    """What every step may say beside its verb, and the top of the file for all of them.
+
+    `resources` are amounts of what workers offer (`{GPU: 1, memory: 4GiB}`), sizes in bytes.
+    `retries` counts attempts after the first.
+    """
+
+    priority: Priority = Priority()
+    resources: dict[str, Amount] = Field(default_factory=dict)
+    retries: int = Field(default=0, ge=0)
+
+
+class Step(StepSettings):
     """One step: its verb, where its input comes from, and what it may use."""
 
     name: str
@@ -50,14 +71,17 @@ class Step(Component):
     action: Verb
     inputs: tuple[str, ...]
     """Names of the steps it takes, with the part where one is taken: `parts.test`."""
-    priority: Priority
-    resources: dict[str, float | str]
-    retries: int
 
 
-class Pipeline(Component):
-    """A whole pipeline file, defaults and references resolved."""
+class Heading(Component):
+    """What a pipeline file says before its steps. `name` goes into the run folder's name."""
 
-    name: str
-    seed: int
+    name: str = Field(pattern=r"^\w[\w .-]*$", max_length=100)
+    seed: int = Field(default=0, ge=0)
+
+
+class Pipeline(Heading):
+    """A whole pipeline file, defaults and references resolved. A step comes after its inputs;
+    otherwise steps stand in the file's order."""
+
     steps: tuple[Step, ...]

@@ -16,6 +16,5 @@ def redact(text: str, secrets: Mapping[str, str]) -> str:
         if len(secret) > 3:
             text = text.replace(secret, secrets[secret])
         elif secret:
-            pattern = rf"(?<!\w){re.escape(secret)}(?!\w)"
-            text = re.sub(pattern, lambda _, name=secret: secrets[name], text)
+            text = secrets[secret].join(re.split(rf"(?<!\w){re.escape(secret)}(?!\w)", text))
     return text

@@ -67,6 +67,7 @@ class _Resolver:
     _known: dict[str, Node] = field(default_factory=dict)
     _resolving: list[str] = field(default_factory=list)
     _extents: dict[int, Extent] = field(default_factory=dict)
+    _depth: int = 0
 
     def variables(self) -> Node:
         """The `vars:` mapping, resolved. Those that nothing refers to are checked too."""
@@ -159,12 +160,14 @@ class _Resolver:
             circle = " -> ".join([*self._resolving[self._resolving.index(top) :], top])
             self._complain(path, f"a variable refers to itself: {circle}", "break the circle")
             return replace(node, broken=True)
-        if len(self._resolving) >= MAX_DEPTH:
-            self._complain(path, f"more than {MAX_DEPTH} variables in a chain", "write less")
+        if self._depth + len(path) > MAX_DEPTH:
+            self._complain(path, f"variables more than {MAX_DEPTH} levels deep", "nest less")
             return replace(node, broken=True)
         variables = child(self.root, "vars")
         found = child(variables, top) if variables is not None else None
+        self._depth += len(path)
         value = self._variable(top, found) if found is not None else None
+        self._depth -= len(path)
         for key in below:
             value = child(value, key) if value is not None else None
         if value is None:

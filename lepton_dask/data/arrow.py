@@ -1,4 +1,4 @@
-"""From Arrow to the column types of a pipeline, and to numpy columns."""
+"""From Arrow tables to numpy columns."""
 
 from __future__ import annotations
 
@@ -9,32 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from lepton_dask.data.arrow_types import column_type
 from lepton_dask.data.columns import Column, Columns, MomentColumn, NumberColumn, TextColumn
 from lepton_dask.data.types import ColumnType, Schema
 
 
-def column_type(data_type: pa.DataType) -> ColumnType:
-    """The column type that an Arrow type stands for; TypeError for one that has none."""
-    if pt.is_dictionary(data_type):
-        return column_type(data_type.value_type)
-    if pt.is_boolean(data_type):
-        return ColumnType("boolean")
-    if pt.is_integer(data_type):
-        return ColumnType("integer")
-    if pt.is_floating(data_type):
-        return ColumnType("number")
-    if pt.is_string(data_type) or pt.is_large_string(data_type) or pt.is_string_view(data_type):
-        return ColumnType("text")
-    if pt.is_date(data_type):
-        return ColumnType("date")
-    if pt.is_timestamp(data_type):
-        return ColumnType("timestamp", data_type.tz)
-    raise TypeError(f"no column type for Arrow's {data_type}")
+def known_type(data_type: pa.DataType) -> ColumnType:
+    """The column type of an Arrow type; a column that is all missing counts as text."""
+    return column_type(data_type) or ColumnType("text")
 
 
 def table_schema(schema: pa.Schema) -> Schema:
     """The column types of an Arrow schema, in its order."""
-    return {field.name: column_type(field.type) for field in schema}
+    return {field.name: known_type(field.type) for field in schema}
 
 
 def to_columns(table: pa.Table, names: Iterable[str] | None = None) -> Columns:
@@ -49,7 +36,7 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _to_column(array: pa.Array) -> Column:
-    type_ = column_type(array.type)
+    type_ = known_type(array.type)
     if type_.kind == "text":
         return _to_text(array)
     missing = (

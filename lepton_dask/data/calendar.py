@@ -65,16 +65,18 @@ def _offset_s(moment_s: int, zone: ZoneInfo) -> int:
 
 def _part(shown: NDArray[np.datetime64], part: DatePart) -> NDArray[np.int64]:
     days = shown.astype("datetime64[D]")
+    number: NDArray[np.int64]
     match part:
         case "year":
-            return days.astype("datetime64[Y]").astype(np.int64) + 1970
+            number = days.astype("datetime64[Y]").astype(np.int64) + 1970
         case "month":
-            return days.astype("datetime64[M]").astype(np.int64) % 12 + 1
+            number = days.astype("datetime64[M]").astype(np.int64) % 12 + 1
         case "day":
-            return (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+            number = (days - days.astype("datetime64[M]")).astype(np.int64) + 1
         case "weekday":
-            return (days.astype(np.int64) + THURSDAY) % 7
+            number = (days.astype(np.int64) + THURSDAY) % 7
         case "hour":
-            return (shown.astype("datetime64[h]") - days).astype(np.int64)
+            number = (shown.astype("datetime64[h]") - days).astype(np.int64)
         case "minute":
-            return shown.astype("datetime64[m]").astype(np.int64) % 60
+            number = shown.astype("datetime64[m]").astype(np.int64) % 60
+    return number

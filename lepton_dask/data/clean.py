@@ -2,24 +2,139 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from lepton_dask.component import Component
+from lepton_dask.data.chunks import RowNumbers
+from lepton_dask.data.selectors import select
+from lepton_dask.data.suggest import did_you_mean
+from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.errors import DocumentPath, Mistake
+
+Names = tuple[str, ...] | Literal["all"]
 
 
 class Clean(Component):
     """In this order: drop, rename, require, drop_missing, drop_duplicates, filter.
 
-    `drop` takes selectors (a name, or `^a regular expression$`); `max_bad_share` is the share of a
-    column's values (or of rows) that may be quarantined before the run fails.
+    `drop` takes selectors (a name, or `^a regular expression$`). Rows in which a column of
+    `require` or of `drop_missing` is missing are dropped; the first count as a loss column by
+    column, the second as one. Of rows that are equal in the columns of `drop_duplicates` the first
+    stays. `max_bad_share` is the share of a column's values (or of rows) that may be quarantined
+    before the run fails.
     """
 
     drop: tuple[str, ...] = ()
-    rename: dict[str, str] = {}
+    rename: dict[str, str] = Field(default_factory=dict)
     require: tuple[str, ...] = ()
-    drop_missing: tuple[str, ...] | Literal["all"] = ()
-    drop_duplicates: tuple[str, ...] | Literal["all"] = ()
+    drop_missing: Names = ()
+    drop_duplicates: Names = ()
     filter: str | None = None
     max_bad_share: float = Field(default=0.01, ge=0, le=1)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What is left of a chunk, and how many rows each reason took."""
+
+    table: pa.Table
+    row_numbers: RowNumbers
+    lost: Mapping[str, int]
+
+
+def clean_schema(
+    clean: Clean, schema: Schema, at: DocumentPath
+) -> tuple[dict[str, ColumnType], list[Mistake]]:
+    """The columns after the step, and every mistake in naming them.
+
+    `at` is the node's path in the document, `("steps", "tidy", "clean")`.
+    """
+    mistakes: list[Mistake] = []
+    dropped: set[str] = set()
+    for i, selector in enumerate(clean.drop):
+        matched, wrong = select(selector, list(schema), (*at, "drop", i))
+        dropped.update(matched)
+        mistakes += wrong
+    kept = [name for name in schema if name not in dropped]
+    if not kept and not mistakes:
+        mistakes.append(Mistake((*at, "drop"), "drops every column"))
+    mistakes += _rename_mistakes(clean, kept, dropped, (*at, "rename"))
+    after = {clean.rename.get(name, name): schema[name] for name in kept}
+    gone = dict.fromkeys(dropped, "dropped")
+    gone |= {old: f"renamed to '{new}'" for old, new in clean.rename.items()}
+    for key, names in (
+        ("require", clean.require),
+        ("drop_missing", clean.drop_missing),
+        ("drop_duplicates", clean.drop_duplicates),
+    ):
+        for i, name in enumerate(() if names == "all" else names):
+            if name not in after:
+                happened = f"it is {gone[name]} above" if name in gone else ""
+                mistakes.append(
+                    Mistake(
+                        (*at, key, i),
+                        f"'{name}' is not a column",
+                        happened or did_you_mean(name, after),
+                    )
+                )
+    return after, mistakes
+
+
+def clean_chunk(clean: Clean, table: pa.Table, row_numbers: RowNumbers) -> Cleaned:
+    """Drops and renames columns, and drops rows with missing values; duplicates are dropped
+    afterwards, across chunks (duplicates.py)."""
+    dropped = {
+        name for selector in clean.drop for name in select(selector, table.column_names, ())[0]
+    }
+    kept = [name for name in table.column_names if name not in dropped]
+    table = table.select(kept).rename_columns([clean.rename.get(name, name) for name in kept])
+    lost: dict[str, int] = {}
+    keep = np.ones(table.num_rows, bool)
+    for name in clean.require:
+        present = table[name].is_valid().to_numpy()
+        lost[f"required '{name}' is missing"] = int(np.count_nonzero(keep & ~present))
+        keep &= present
+    if clean.drop_missing:
+        names = table.column_names if clean.drop_missing == "all" else clean.drop_missing
+        complete = np.ones(table.num_rows, bool)
+        for name in names:
+            complete &= table[name].is_valid().to_numpy()
+        lost["a value is missing"] = int(np.count_nonzero(keep & ~complete))
+        keep &= complete
+    if keep.all():
+        return Cleaned(table, row_numbers, lost)
+    return Cleaned(table.filter(pa.array(keep)), row_numbers[keep], lost)
+
+
+def duplicate_columns(clean: Clean, table: pa.Table) -> pa.Table:
+    """The columns in which rows are compared for `drop_duplicates`."""
+    return table if clean.drop_duplicates == "all" else table.select(list(clean.drop_duplicates))
+
+
+def _rename_mistakes(
+    clean: Clean, kept: list[str], dropped: set[str], at: DocumentPath
+) -> list[Mistake]:
+    mistakes = [
+        Mistake(
+            (*at, old),
+            f"'{old}' is not a column",
+            "it is dropped above" if old in dropped else did_you_mean(old, kept),
+            at_key=True,
+        )
+        for old in clean.rename
+        if old not in kept
+    ]
+    counts = Counter(clean.rename.get(name, name) for name in kept)
+    mistakes += [
+        Mistake((*at, old), f"two columns would be called '{new}'")
+        for old, new in clean.rename.items()
+        if counts[new] > 1
+    ]
+    return mistakes

@@ -120,6 +120,18 @@ def read_content(file: SourceFile, limit_bytes: int | None = None) -> bytes:
             ) from error
 
 
+def text_bytes(file: SourceFile) -> int:
+    """The size of a file's text, uncompressed; for gzip as the file itself says (modulo 2^32)."""
+    if file.compression is None:
+        return file.size_bytes
+    with open_file(file) as stream:
+        if file.compression == "gzip":
+            stream.seek(max(file.size_bytes - 4, 0))
+            return int.from_bytes(stream.read(4), "little")
+        with zipfile.ZipFile(stream) as archive:
+            return only_member(archive, file).file_size
+
+
 def only_member(archive: zipfile.ZipFile, file: SourceFile) -> zipfile.ZipInfo:
     """The one file in a zip archive. Raises UserError for none, several, locked or stray ones."""
     members = [info for info in archive.infolist() if not info.is_dir()]
@@ -134,7 +146,9 @@ def only_member(archive: zipfile.ZipFile, file: SourceFile) -> zipfile.ZipInfo:
     return member
 
 
-def _read_capped(file: SourceFile, packed: IO[bytes], limit_bytes: int | None) -> bytes:
+def _read_capped(
+    file: SourceFile, packed: IO[bytes] | gzip.GzipFile, limit_bytes: int | None
+) -> bytes:
     """Reads on until the end, the limit, or the cap on size or ratio."""
     most = MAX_UNCOMPRESSED_BYTES
     most = min(most, max(RATIO_FREE_BYTES, file.size_bytes * MAX_RATIO))

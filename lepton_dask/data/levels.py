@@ -45,7 +45,11 @@ class Levels:
         """The most frequent levels; of equally frequent ones, the smaller first."""
         best = np.argsort(-self.counts, kind="stable")[:number]
         return list(
-            zip(self.values.take(pa.array(best)).to_pylist(), self.counts[best].tolist(), strict=True)
+            zip(
+                self.values.take(pa.array(best)).to_pylist(),
+                self.counts[best].tolist(),
+                strict=True,
+            )
         )
 
 

@@ -32,9 +32,7 @@ class Moments:
     maximum: int | float
 
     @classmethod
-    def of(
-        cls, values: NDArray[np.float64] | NDArray[np.int64], counts: NDArray[np.int64]
-    ) -> Moments:
+    def of(cls, values: NDArray[np.float64 | np.int64], counts: NDArray[np.int64]) -> Moments:
         """Of ascending values that occur `counts` times each; at least one."""
         count = int(counts.sum())
         minimum, maximum = values[0].item(), values[-1].item()
@@ -57,7 +55,7 @@ class Moments:
 
     @property
     def standard_deviation(self) -> float:
-        """sqrt(sum (x - mean)^2 / n): of the population, as scikit-learn's StandardScaler has it."""
+        """sqrt(sum (x - mean)^2 / n): the population's, as in scikit-learn's StandardScaler."""
         return math.sqrt(self.squares / self.count)
 
     def merge(self, other: Moments) -> Moments:
@@ -84,9 +82,9 @@ def merge_moments(a: Moments | None, b: Moments | None) -> Moments | None:
 
 
 def _from_reference(
-    values: NDArray[np.float64] | NDArray[np.int64],
+    values: NDArray[np.float64 | np.int64],
 ) -> tuple[float, float, NDArray[np.float64]]:
-    """A value in the middle, as two floats that add up to it, and every value's distance from it."""
+    """A middle value, as two floats that add up to it, and the distance of every value from it."""
     middle = values[len(values) // 2].item()
     if isinstance(middle, int) and values[-1].item() - values[0].item() <= INT64_RANGE:
         return float(middle), float(middle - int(float(middle))), (values - middle).astype(float)

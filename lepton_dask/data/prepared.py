@@ -56,7 +56,9 @@ class FittedNumber:
         if not isinstance(column, NumberColumn):
             raise TypeError(f"'{self.column}' is not a column of numbers")
         problems: list[tuple[Bools, str]] = []
-        values = np.where(column.missing, 0.0 if self.impute is None else self.impute, column.values)
+        values = np.where(
+            column.missing, 0.0 if self.impute is None else self.impute, column.values
+        )
         if self.impute is None and column.missing.any():
             problems.append((column.missing, f"'{self.column}' is missing"))
         if self.transform == "log1p":
@@ -231,8 +233,8 @@ def label_codes(column: Column, labels: tuple[Label, ...], has_missing: bool) ->
     values = np.array(labels, dtype=np.float64)
     order = np.argsort(values)
     places = np.minimum(np.searchsorted(values[order], column.values), max(other - 1, 0))
-    codes = np.where(values[order][places] == column.values, order[places], other)
-    return np.where(column.missing, missing, codes).astype(np.int32)
+    matched = np.where(values[order][places] == column.values, order[places], other)
+    return np.where(column.missing, missing, matched).astype(np.int32)
 
 
 def label_text(label: Label) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from lepton_dask.data.arrow import column_type, one_array, ticks_of
+from lepton_dask.data.arrow import known_type, one_array, ticks_of
 from lepton_dask.data.levels import DISTINCT_CAP, Levels, counted, merge_levels
 from lepton_dask.data.moments import Moments, merge_moments
 from lepton_dask.data.sketch import Counts, Ordered, QuantileSketch, weighted_quantiles
@@ -122,7 +122,7 @@ def _merge_columns(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
 
 
 def _profile_column(array: pa.Array) -> ColumnProfile:
-    type_ = column_type(array.type)
+    type_ = known_type(array.type)
     if type_.kind == "text":
         return _profile_text(array, type_)
     if type_.kind == "boolean":

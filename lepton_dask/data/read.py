@@ -33,6 +33,6 @@ class Read(Component):
     skip_rows: int = Field(default=0, ge=0)
     columns: tuple[str, ...] | None = None
     missing_values: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
-    types: dict[str, DeclaredType] = {}
+    types: dict[str, DeclaredType] = Field(default_factory=dict)
     row_number: str | None = None
     rows: int | None = Field(default=None, gt=0)

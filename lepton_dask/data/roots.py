@@ -34,8 +34,8 @@ class Roots:
             if literal.exists():
                 return (literal,)
             if glob.has_magic(path):
-                names = glob.glob(path, root_dir=folder, recursive=True)
-                found = sorted(folder / name for name in names)
+                anchor = Path(literal.anchor)
+                found = sorted(anchor.glob(str(literal.absolute().relative_to(anchor))))
                 if found:
                     return tuple(found)
         return ()

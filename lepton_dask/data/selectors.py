@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 
+from lepton_dask.data.suggest import did_you_mean, listed
 from lepton_dask.errors import DocumentPath, Mistake
 
 
@@ -24,7 +24,9 @@ def select(
     try:
         pattern = re.compile(selector)
     except re.error as error:
-        return (), [Mistake(at, f"'{selector}' is not a regular expression: {error}", at_key=at_key)]
+        return (), [
+            Mistake(at, f"'{selector}' is not a regular expression: {error}", at_key=at_key)
+        ]
     matched = tuple(name for name in names if pattern.fullmatch(name))
     if matched:
         return matched, []
@@ -36,19 +38,4 @@ def select(
 def unknown_column(
     name: str, names: Sequence[str], at: DocumentPath, *, at_key: bool = False
 ) -> Mistake:
-    return Mistake(at, f"unknown column '{name}'", nearest_hint(name, names), at_key=at_key)
-
-
-def nearest_hint(name: str, names: Sequence[str]) -> str:
-    """`did you mean 'age'?`, or, where nothing is near, what there is."""
-    by_case = {each.casefold(): each for each in names}
-    near = get_close_matches(name.casefold(), by_case, n=1, cutoff=0.6)
-    return f"did you mean '{by_case[near[0]]}'?" if near else f"there are {listed(names)}"
-
-
-def listed(values: Iterable[object], limit: int = 10) -> str:
-    """`'a', 'b', 'c' and 12 more`."""
-    shown = [f"'{value}'" if isinstance(value, str) else str(value) for value in values]
-    if len(shown) > limit:
-        return f"{', '.join(shown[:limit])} and {len(shown) - limit} more"
-    return ", ".join(shown) or "none"
+    return Mistake(at, f"unknown column '{name}'", did_you_mean(name, names), at_key=at_key)

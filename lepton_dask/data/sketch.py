@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Ordered = NDArray[np.float64] | NDArray[np.int64]
+Ordered = NDArray[np.float64 | np.int64]
+"""Ascending numbers."""
 Counts = NDArray[np.int64]
 
 LEVEL_ITEMS = 4096
@@ -56,7 +57,9 @@ class QuantileSketch:
         height = max(len(self.levels), len(other.levels))
         levels = [
             _merged(a, b)
-            for a, b in zip(_padded(self.levels, height), _padded(other.levels, height), strict=True)
+            for a, b in zip(
+                _padded(self.levels, height), _padded(other.levels, height), strict=True
+            )
         ]
         return _compacted(
             levels,
@@ -67,10 +70,8 @@ class QuantileSketch:
     def items(self) -> tuple[Ordered, Counts]:
         """All items in ascending order, with the numbers that each stands for."""
         values = np.concatenate(self.levels)
-        weights = np.repeat(
-            np.left_shift(1, np.arange(len(self.levels), dtype=np.int64)),
-            [len(items) for items in self.levels],
-        )
+        powers = 1 << np.arange(len(self.levels), dtype=np.int64)
+        weights = np.repeat(powers, [len(items) for items in self.levels])
         order = np.argsort(values, kind="stable")
         return values[order], weights[order]
 

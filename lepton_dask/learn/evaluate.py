@@ -7,9 +7,9 @@ from pydantic_core import PydanticCustomError
 
 from lepton_dask.component import Component
 from lepton_dask.errors import DocumentPath, Mistake
-from lepton_dask.learn.goal import MetricName, within
+from lepton_dask.learn.goal import MetricName, check_direction, within
 from lepton_dask.learn.losses import LossName
-from lepton_dask.learn.metrics import metric_mistake
+from lepton_dask.learn.metrics import THRESHOLDED, metric_mistake
 from lepton_dask.parts import Part
 
 
@@ -28,6 +28,7 @@ class EvaluationGoal(Component):
             raise PydanticCustomError("goal_bounds", "give either at_least or at_most")
         if self.at_least is None and self.at_most is None and not self.better_than:
             raise PydanticCustomError("goal_bounds", "give at_least, at_most or better_than")
+        check_direction(self.metric, self.at_least, self.at_most)
         return self
 
     def bound_met(self, value: float | None) -> bool:
@@ -68,4 +69,10 @@ def evaluate_mistakes(
     if evaluate.choose is not None:
         named.append(((*path, "choose", "metric"), evaluate.choose.metric))
     found = [(where, metric_mistake(metric, loss)) for where, metric in named]
-    return tuple(Mistake(where, words) for where, words in found if words is not None)
+    mistakes = [Mistake(where, words) for where, words in found if words is not None]
+    if evaluate.threshold is not None and evaluate.threshold.metric not in THRESHOLDED:
+        where = (*path, "threshold", "metric")
+        known = ", ".join(THRESHOLDED)
+        found_words = f"{evaluate.threshold.metric} does not depend on the decision threshold"
+        mistakes.append(Mistake(where, found_words, f"give one of {known}"))
+    return tuple(mistakes)

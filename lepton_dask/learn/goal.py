@@ -34,6 +34,7 @@ class Goal(Component):
     def _one_bound(self) -> Goal:
         if (self.at_least is None) == (self.at_most is None):
             raise PydanticCustomError("goal_bounds", "give either at_least or at_most")
+        check_direction(self.metric, self.at_least, self.at_most)
         return self
 
     def met(self, value: float | None) -> bool:
@@ -44,6 +45,18 @@ class Goal(Component):
         if self.at_least is not None:
             return f"{self.metric} at least {self.at_least:g}"
         return f"{self.metric} at most {self.at_most:g}"
+
+
+def check_direction(metric: str, at_least: float | None, at_most: float | None) -> None:
+    """Raises where a bound is on the bad side: any model meets it, the better ones do not."""
+    rises = METRICS[metric].greater_is_better
+    if (at_most if rises else at_least) is not None:
+        change, bound = ("rises", "at_least") if rises else ("falls", "at_most")
+        raise PydanticCustomError(
+            "goal_direction",
+            "{metric} {change} as a model gets better: give {bound}",
+            {"metric": metric, "change": change, "bound": bound},
+        )
 
 
 def within(value: float | None, at_least: float | None, at_most: float | None) -> bool:

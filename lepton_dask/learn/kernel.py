@@ -33,6 +33,14 @@ class ChunkSums(NamedTuple):
     gradient: Floats
 
 
+class ColumnSums(NamedTuple):
+    """Sums over the rows of a chunk: w_i y_i, w_i, and w_i x_ij^2 of shape (D,)."""
+
+    target: float
+    weight: float
+    squares: Floats
+
+
 @functools.cache
 def pin_blas() -> None:
     """One BLAS thread for this process, from now on.
@@ -58,10 +66,10 @@ def sweep_block(block: Block, levels: tuple[int, ...], loss: Loss, theta: Floats
     loss_sum = weight_sum = 0.0
     block = aligned(block)
     for rows in _row_blocks(block, D - P):
-        dense, codes, y, w = (array[rows] for array in block)
-        shifted = codes + offsets
+        dense, w = block.dense[rows], block.weight[rows]
+        shifted = block.codes[rows] + offsets
         z = _predictor(dense, shifted, theta)
-        values, residual = loss.value_and_gradient(y, z)
+        values, residual = loss.value_and_gradient(block.target[rows], z)
         residual *= w
         loss_sum += float(w @ values)
         weight_sum += float(w.sum())
@@ -72,6 +80,28 @@ def sweep_block(block: Block, levels: tuple[int, ...], loss: Loss, theta: Floats
             )
         gradient[D] += residual.sum()
     return ChunkSums(loss_sum, weight_sum, gradient)
+
+
+def column_sums(block: Block, levels: tuple[int, ...]) -> ColumnSums:
+    """What the start of training needs of a chunk; a level's square sum is its weight."""
+    P = block.dense.shape[1]
+    D = P + sum(levels)
+    offsets = _offsets(levels)
+    squares = np.zeros(D)
+    target_sum = weight_sum = 0.0
+    block = aligned(block)
+    for rows in _row_blocks(block, D - P):
+        dense, w = block.dense[rows], block.weight[rows]
+        target_sum += float(w @ block.target[rows])
+        weight_sum += float(w.sum())
+        squares[:P] += w @ (dense * dense)
+        if levels:
+            squares[P:] += np.bincount(
+                (block.codes[rows] + offsets).ravel(),
+                weights=np.repeat(w, len(levels)),
+                minlength=D - P,
+            )
+    return ColumnSums(target_sum, weight_sum, squares)
 
 
 def linear_predictor(block: Block, levels: tuple[int, ...], theta: Floats) -> Floats:
@@ -90,7 +120,12 @@ def aligned(block: Block) -> Block:
     Arrays that came over the network may start at any byte; BLAS takes another path for those, and
     rounds differently. Nothing is copied where nothing has to be.
     """
-    return Block(*(np.require(array, requirements=["C", "A"]) for array in block))
+    return Block(
+        dense=np.require(block.dense, requirements=["C", "A"]),
+        codes=np.require(block.codes, requirements=["C", "A"]),
+        target=np.require(block.target, requirements=["C", "A"]),
+        weight=np.require(block.weight, requirements=["C", "A"]),
+    )
 
 
 def _predictor(dense: Floats, shifted: Codes, theta: Floats) -> Floats:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lepton_dask.learn.losses import LOSSES, Task
-from lepton_dask.learn.ranking import RangeTally, Ranking, concordance
+from lepton_dask.learn.ranking import RangeTally, concordance
 from lepton_dask.matrix import Floats
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -57,35 +57,58 @@ class ClassTally(NamedTuple):
         return ClassTally(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+class Moments(NamedTuple):
+    """Weighted moments of a number about a pivot: sum w (x - pivot), sum w (x - pivot)^2.
+
+    A mean that is stored rounded is off by a first-order term when chunks are merged about it; the
+    first moment about whatever the pivot is carries that term, so nothing is lost.
+    """
+
+    pivot: float = 0.0
+    first: float = 0.0
+    second: float = 0.0
+
+    def about(self, pivot: float, weight: float) -> Moments:
+        """The same about another pivot; `weight` is the sum of the weights."""
+        gap = self.pivot - pivot
+        second = self.second + gap * (2.0 * self.first + weight * gap)
+        return Moments(pivot, self.first + weight * gap, second)
+
+    def merged(self, weight: float, other: Moments, other_weight: float) -> Moments:
+        """The moments of both, about their common mean as rounded."""
+        total = weight + other_weight
+        if not total > 0:
+            return self
+        moved = other.about(self.pivot, other_weight)
+        mean = self.pivot + (self.first + moved.first) / total
+        mine, others = self.about(mean, weight), other.about(mean, other_weight)
+        return Moments(mean, mine.first + others.first, mine.second + others.second)
+
+    def variation(self, weight: float) -> float:
+        """The sum of squares about the mean."""
+        return max(0.0, self.second - self.first**2 / weight)
+
+
 class NumberTally(NamedTuple):
-    """Weighted sums for a number; means and sums of squares about them, of target and of error."""
+    """Weighted sums for a number, with the moments of the target and of its error."""
 
     rows: float = 0.0
     skipped: float = 0.0
     weight: float = 0.0
     absolute_error: float = 0.0
     squared_error: float = 0.0
-    target_mean: float = 0.0
-    target_squares: float = 0.0
-    error_mean: float = 0.0
-    error_squares: float = 0.0
+    target: Moments = Moments()
+    error: Moments = Moments()
 
     def merged(self, other: NumberTally) -> NumberTally:
-        """Means and squares by Chan, Golub, LeVeque (1983), eq. 2.1: no difference of large sums."""
-        weight = self.weight + other.weight
-        share = other.weight / weight if weight > 0 else 0.0
-        target_gap = other.target_mean - self.target_mean
-        error_gap = other.error_mean - self.error_mean
         return NumberTally(
             self.rows + other.rows,
             self.skipped + other.skipped,
-            weight,
+            self.weight + other.weight,
             self.absolute_error + other.absolute_error,
             self.squared_error + other.squared_error,
-            self.target_mean + share * target_gap,
-            self.target_squares + other.target_squares + self.weight * share * target_gap**2,
-            self.error_mean + share * error_gap,
-            self.error_squares + other.error_squares + self.weight * share * error_gap**2,
+            self.target.merged(self.weight, other.target, other.weight),
+            self.error.merged(self.weight, other.error, other.weight),
         )
 
 
@@ -119,18 +142,21 @@ def number_tally(predicted: Predicted) -> NumberTally:
     if not weight > 0:
         return NumberTally(rows=float(len(y)), skipped=float(len(predicted.target) - len(y)))
     error = y - prediction
-    target_mean, error_mean = float(w @ y) / weight, float(w @ error) / weight
     return NumberTally(
         rows=float(len(y)),
         skipped=float(len(predicted.target) - len(y)),
         weight=weight,
         absolute_error=float(w @ np.abs(error)),
         squared_error=float(w @ error**2),
-        target_mean=target_mean,
-        target_squares=float(w @ (y - target_mean) ** 2),
-        error_mean=error_mean,
-        error_squares=float(w @ (error - error_mean) ** 2),
+        target=_moments(y, w, weight),
+        error=_moments(error, w, weight),
     )
+
+
+def _moments(x: Floats, w: Floats, weight: float) -> Moments:
+    pivot = float(w @ x) / weight
+    apart = x - pivot
+    return Moments(pivot, float(w @ apart), float(w @ apart**2))
 
 
 def present(predicted: Predicted) -> Predicted:
@@ -196,13 +222,13 @@ class ClassMetric(Metric):
 class RankMetric(Metric):
     """A formula over the whole ranking of the rows by their predictions."""
 
-    formula: Callable[[Ranking], float]
+    formula: Callable[[RangeTally], float]
 
     def score(self, ranges: Sequence[RangeTally]) -> Score:
-        ranking = concordance(ranges)
-        if not (ranking.positive > 0 and ranking.negative > 0):
+        whole = concordance(ranges)
+        if not (whole.positive > 0 and whole.negative > 0):
             return Undefined("the rows are of one class")
-        return self.formula(ranking)
+        return self.formula(whole)
 
 
 @dataclass(frozen=True)
@@ -260,6 +286,14 @@ def _explained(unexplained: float, total: float) -> float:
     return 1.0 if unexplained == 0 else 0.0
 
 
+def _r2(t: NumberTally) -> float:
+    return _explained(t.squared_error, t.target.variation(t.weight))
+
+
+def _explained_variance(t: NumberTally) -> float:
+    return _explained(t.error.variation(t.weight), t.target.variation(t.weight))
+
+
 _ALL: tuple[ClassMetric | RankMetric | NumberMetric, ...] = (
     RankMetric("roc_auc", "classification", True, lambda r: r.concordant / r.positive / r.negative),
     ClassMetric(
@@ -271,23 +305,28 @@ _ALL: tuple[ClassMetric | RankMetric | NumberMetric, ...] = (
     ClassMetric("recall", "classification", True, _recall, thresholded=True),
     ClassMetric("f1", "classification", True, _f1, thresholded=True),
     ClassMetric(
-        "brier", "classification", False, lambda t: t.squared_error / t.weight, of_probabilities=True
+        "brier",
+        "classification",
+        False,
+        lambda t: t.squared_error / t.weight,
+        of_probabilities=True,
     ),
     NumberMetric("rmse", "regression", False, lambda t: float(np.sqrt(t.squared_error / t.weight))),
     NumberMetric("mae", "regression", False, lambda t: t.absolute_error / t.weight),
-    NumberMetric(
-        "r2", "regression", True, lambda t: _explained(t.squared_error, t.target_squares), 2
-    ),
+    NumberMetric("r2", "regression", True, _r2, least_rows=2),
     NumberMetric(
         "explained_variance",
         "regression",
         True,
-        lambda t: _explained(t.error_squares, t.target_squares),
+        _explained_variance,
     ),
 )
 
 METRICS: dict[str, ClassMetric | RankMetric | NumberMetric] = {m.name: m for m in _ALL}
 """Every metric by the name that a pipeline gives it."""
+
+THRESHOLDED = tuple(m.name for m in _ALL if isinstance(m, ClassMetric) and m.thresholded)
+"""The metrics that depend on the decision threshold."""
 
 
 def metric_mistake(metric: str, loss: str) -> str | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from lepton_dask.errors import RunError
-from lepton_dask.learn.kernel import ChunkSums
+from lepton_dask.learn.kernel import ChunkSums, ColumnSums
 from lepton_dask.learn.losses import Loss
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.matrix import Floats
@@ -34,6 +34,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class NullModel:
+    """The model without features, and the diagonal of the objective's Hessian there, (D + 1,)."""
+
+    theta: Floats
+    curvature: Floats
+
+
+@dataclass(frozen=True)
 class Objective:
     """A loss with its penalty."""
 
@@ -48,11 +56,34 @@ class Objective:
         value = sums.loss / sums.weight + self.penalty.smooth_value(coefficients)
         return Evaluation(theta, value, gradient)
 
-    def null_theta(self, coefficients: int, target_mean: float) -> Floats:
-        """The model without features: zeros, and the intercept at link(weighted mean of y)."""
-        theta = np.zeros(coefficients + 1)
-        theta[-1] = self.loss.link(np.asarray(target_mean, dtype=np.float64))
-        return theta
+    def null_model(self, sums: ColumnSums) -> NullModel:
+        """Zeros, and the intercept at link(weighted mean of y).
+
+        All rows share one z there, so the Hessian's diagonal is d2l/dz2 mean(x_j^2) + l2.
+        """
+        mean = np.asarray(sums.target / sums.weight)
+        theta = np.zeros(len(sums.squares) + 1)
+        theta[-1] = self.loss.link(mean)
+        bend = float(self.loss.curvature(mean, theta[-1:])[0])
+        curvature = np.full(len(theta), bend)
+        curvature[:-1] = bend * sums.squares / sums.weight + self.penalty.l2
+        return NullModel(theta, curvature)
+
+
+def total_columns(chunks: Sequence[ColumnSums]) -> ColumnSums:
+    """The sum of the chunks' sums, added in the order given.
+
+    Raises RunError where no row has weight: a target has no mean then.
+    """
+    target = weight = 0.0
+    squares: Floats | None = None
+    for chunk in chunks:
+        target += chunk.target
+        weight += chunk.weight
+        squares = chunk.squares if squares is None else squares + chunk.squares
+    if squares is None or not weight > 0:
+        raise _no_rows()
+    return ColumnSums(target, weight, squares)
 
 
 def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
@@ -65,7 +96,11 @@ def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
     for chunk in chunks:
         loss += chunk.loss
         weight += chunk.weight
-        gradient = chunk.gradient.copy() if gradient is None else gradient + chunk.gradient
+        gradient = chunk.gradient if gradient is None else gradient + chunk.gradient
     if gradient is None or not weight > 0:
-        raise RunError("no training row has a weight above zero", fix="check weight and filters")
+        raise _no_rows()
     return ChunkSums(loss, weight, gradient)
+
+
+def _no_rows() -> RunError:
+    return RunError("no row has a weight above zero", fix="check weight and filters")

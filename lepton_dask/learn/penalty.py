@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 class Penalty(Component):
-    """Its smooth part is (l2 / 2) |b|^2; the l1 part is for optimizers that know a proximal step."""
+    """The smooth part is (l2 / 2) |b|^2; the l1 part is for optimizers with a proximal step."""
 
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)

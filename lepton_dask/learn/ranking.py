@@ -7,6 +7,7 @@ give the exact area under the ROC curve (`concordance`). A range is the most tha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ SAMPLES_PER_RANGE = 16
 
 
 class Ranks(NamedTuple):
-    """Distinct predictions, ascending, with the weights of the positive and negative rows at each."""
+    """Distinct predictions, ascending, with the weights of positive and negative rows at each."""
 
     prediction: Floats
     positive: Floats
@@ -30,16 +31,8 @@ class Ranks(NamedTuple):
 
 
 class RangeTally(NamedTuple):
-    """One range's positive and negative weight, and the weight of its concordant pairs: pairs of a
-    positive and a negative row in which the positive one ranks higher, ties counted half."""
-
-    positive: float
-    negative: float
-    concordant: float
-
-
-class Ranking(NamedTuple):
-    """The same over all rows."""
+    """The positive and negative weight of a range of rows, or of all, and the weight of its
+    concordant pairs: a positive and a negative row, the positive one higher, ties counted half."""
 
     positive: float
     negative: float
@@ -66,19 +59,19 @@ def sample(ranks: Ranks, ranges: int) -> Floats:
 
 
 def splitters(samples: Sequence[Floats], ranges: int) -> Floats:
-    """Where to cut for `ranges` ranges of about equal size; ranges - 1 values, or none at all."""
+    """Where to cut for `ranges` ranges of about equal size: ranges - 1 values."""
     pooled = np.sort(np.concatenate([*samples, np.empty(0)]))
     if not len(pooled):
-        return pooled
+        return np.zeros(ranges - 1)
     return pooled[(np.arange(1, ranges) * len(pooled)) // ranges]
 
 
 def cut(ranks: Ranks, at: Floats) -> tuple[Ranks, ...]:
-    """The ranks as len(at) + 1 ranges, lowest first; a prediction equal to a splitter goes above."""
+    """The ranks as len(at) + 1 ranges, lowest first; a prediction at a splitter goes above."""
     bounds = [0, *np.searchsorted(ranks.prediction, at, side="left"), len(ranks.prediction)]
     return tuple(
         Ranks(*(column[start:stop] for column in ranks))
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, stop in itertools.pairwise(bounds)
     )
 
 
@@ -91,14 +84,14 @@ def range_tally(ranks: Ranks) -> RangeTally:
     )
 
 
-def concordance(ranges: Sequence[RangeTally]) -> Ranking:
-    """All rows' ranking from the tallies of the ranges, lowest first."""
+def concordance(ranges: Sequence[RangeTally]) -> RangeTally:
+    """All rows' tally from those of the ranges, lowest first."""
     positive = negative = concordant = 0.0
     for tally in ranges:
         concordant += tally.concordant + tally.positive * negative
         positive += tally.positive
         negative += tally.negative
-    return Ranking(positive, negative, concordant)
+    return RangeTally(positive, negative, concordant)
 
 
 def _distinct(prediction: Floats, positive: Floats, negative: Floats) -> Ranks:

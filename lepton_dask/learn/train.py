@@ -20,7 +20,6 @@ from lepton_dask.learn.optimizers import (
     OptimizerChoice,
     OptimizerTable,
 )
-
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.parts import Part
 
@@ -65,7 +64,7 @@ def choose_optimizer(train: Train) -> tuple[Optimizer[Any], str]:
 def train_mistakes(
     train: Train, parts: Collection[Part], path: DocumentPath
 ) -> tuple[Mistake, ...]:
-    """What a `train` node asks for and cannot have, given its input's parts; `path` is the node's."""
+    """What a `train` node asks for and cannot have; `parts` are its input's, `path` the node's."""
     mistakes = []
     if not train.penalty.smooth:
         mistakes.append(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import dask.dataframe as dd
+from distributed import Future
 
-from lepton_dask.artifacts.bundle import BundleContents
+from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.replay import ReplayStep
+from lepton_dask.data.content import SourceFile
 from lepton_dask.data.prepared import Prepared
+from lepton_dask.data.read import Read
+from lepton_dask.data.tables import empty_frame
 from lepton_dask.data.types import Schema
 from lepton_dask.learn.descent import Descent
+from lepton_dask.learn.sweeps import Shards
 from lepton_dask.learn.train import Train
-from lepton_dask.matrix import DesignMatrix
 from lepton_dask.parts import Part
 
 PartName = Part | Literal["all"]
@@ -24,13 +29,35 @@ PartName = Part | Literal["all"]
 class PartTable:
     """The rows of one part, on the workers.
 
-    A partition is a chunk: rows of one file in their order, its index their number in the file.
-    `stems` and `files` name each partition's file: for the split's hash, and for people.
+    A partition is a chunk: rows of one file in their order. `rows` counts each partition's.
     """
 
-    frame: dd.DataFrame
-    stems: tuple[str, ...]
-    files: tuple[str, ...]
+    partitions: tuple[Future, ...]
+    files: tuple[SourceFile, ...]
+    rows: tuple[int, ...]
+    schema: Schema
+
+    @property
+    def frame(self) -> dd.DataFrame:
+        """The same as a Dask DataFrame of Arrow columns; its index is the row's number in its
+        file."""
+        meta = empty_frame(self.schema)
+        if not self.partitions:
+            return dd.from_pandas(meta, npartitions=1)
+        return dd.from_delayed(list(self.partitions), meta=meta, verify_meta=False)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table's rows come from: the `read` and its frozen types, and what happened to its
+    columns since. A model plays it again on the rows that it is to predict."""
+
+    read: Read
+    schema: Schema
+    replay: tuple[ReplayStep, ...]
+
+    def then(self, *steps: ReplayStep) -> Origin:
+        return Origin(self.read, self.schema, (*self.replay, *steps))
 
 
 @dataclass(frozen=True)
@@ -39,15 +66,24 @@ class TableValue:
 
     parts: Mapping[PartName, PartTable]
     schema: Schema
+    origin: Origin
+
+    @property
+    def rows(self) -> int:
+        return sum(sum(part.rows) for part in self.parts.values())
+
+    def training(self) -> PartName:
+        """The part that things are fitted on: train, or all rows where nothing is called that."""
+        return "train" if "train" in self.parts else next(iter(self.parts))
 
 
 @dataclass(frozen=True)
 class FeaturesValue:
-    """A prepared table: a design matrix for each part, and the rows that they were made from."""
+    """A prepared table: a design matrix for each part, in shards, and the rows it was made from."""
 
     table: TableValue
     prepared: Prepared
-    matrices: Mapping[PartName, DesignMatrix]
+    shards: Mapping[PartName, Shards]
 
 
 @dataclass(frozen=True)
@@ -58,21 +94,20 @@ class ModelValue:
     train: Train
     features: FeaturesValue
     descent: Descent
-    bundle: BundleContents
+    model: Model
 
 
-@dataclass(frozen=True)
-class ScoresValue:
-    """An evaluation, and the model that it stands for: the only one, or the chosen one."""
-
-    model: ModelValue
+StepValue = TableValue | FeaturesValue | ModelValue
 
 
-@dataclass(frozen=True)
-class PredictionsValue:
-    """A table with predictions."""
+def part_rows(parts: Mapping[PartName, PartTable] | Mapping[str, PartTable]) -> str:
+    """`train 341, validation 114, test 114`; the count alone for one part."""
+    counts = {name: sum(part.rows) for name, part in parts.items()}
+    if list(counts) == ["all"]:
+        return f"{counts['all']:,}"
+    return ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
 
-    table: TableValue
 
-
-StepValue = TableValue | FeaturesValue | ModelValue | ScoresValue | PredictionsValue
+def columns_of(sequence: Sequence[tuple[object, ...]], width: int) -> tuple[tuple[object, ...], ...]:
+    """Rows of tuples as `width` tuples of columns, also for no rows."""
+    return tuple(zip(*sequence, strict=True)) if sequence else ((),) * width

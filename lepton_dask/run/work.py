@@ -1,136 +1,66 @@
-"""How a step hands tasks to the cluster, and waits for them."""
+"""What a step works with: its way to the cluster, and to those who listen."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
-import dask
-from dask.delayed import Delayed
-from distributed import Client, Future, KilledWorker, futures_of, wait
-from distributed.client import FutureCancelledError
+from distributed import Future
 
-from lepton_dask.errors import ClusterError, RunError
-from lepton_dask.events import Event, StepProgressed, Warned
-
-WAIT_S = 0.2
+from lepton_dask.errors import DocumentPath
+from lepton_dask.events import Event, RowsLost, StepProgressed, Warned
+from lepton_dask.learn.sweeps import Dispatch
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one step submits with: its place in the queue, its resources, its retries.
+    """One step's view of the run. `at` is the path of its node in the pipeline."""
 
-    They are attached when a graph is submitted; annotations made while a DataFrame graph is built
-    are lost by Dask's optimiser. `check` raises when the run was asked to stop or the cluster is
-    lost; every wait looks at it.
-    """
-
-    client: Client
     step: str
-    priority: int
-    resources: Mapping[str, float]
-    retries: int
+    at: DocumentPath
+    seed: int
+    dispatch: Dispatch
     emit: Callable[[Event], None]
-    check: Callable[[], None]
 
     def map(
-        self, label: str, function: Callable[..., Any], *arguments: Sequence[Any], outputs: int = 1
-    ) -> list[Delayed]:
-        """One task a chunk: function(arguments[0][i], arguments[1][i], ...), named by the step.
+        self, name: str, function: Callable[..., Any], *arguments: Sequence[Any] | repeat[Any]
+    ) -> list[Future]:
+        """One task a chunk, function(arguments[0][i], arguments[1][i], ...); `repeat(x)` for what
+        is the same for all."""
+        return self.dispatch.starmap(name, function, list(zip(*arguments)))  # noqa: B905 - repeat
 
-        With `outputs` above one the function returns a tuple, and each task can be unpacked.
-        """
-        # Two runs may share a cluster, and a known key is never computed again: so a fresh name.
-        name = f"{self.step}.{label}-{uuid.uuid4().hex[:12]}"
-        task = dask.delayed(function, pure=False, nout=outputs if outputs > 1 else None)
-        return [
-            task(*values, dask_key_name=(name, i))
-            for i, values in enumerate(zip(*arguments, strict=True))
-        ]
+    def pick(self, name: str, tuples: Sequence[Future], position: int) -> list[Future]:
+        """One item of each task's tuple, as tasks."""
+        return self.map(name, operator.itemgetter(position), tuples)
 
-    def persist(self, tasks: Sequence[Any], note: str = "") -> list[Any]:
-        """Computes collections, leaves the results on the workers and returns when they are there."""
-        if not tasks:
-            return []
-        persisted = self.client.persist(
-            list(tasks),
-            priority=self.priority,
-            resources=dict(self.resources) or None,
-            retries=self.retries,
-        )
-        self._wait(futures_of(persisted), note)
-        return list(persisted)
+    def settle(self, futures: Sequence[Future], note: str) -> None:
+        """Returns when the tasks are done, telling how many are."""
 
-    def compute(self, tasks: Sequence[Any], note: str = "") -> list[Any]:
-        """Computes small results and brings them here, in order."""
-        if not tasks:
-            return []
-        futures = self.client.compute(
-            list(tasks),
-            priority=self.priority,
-            resources=dict(self.resources) or None,
-            retries=self.retries,
-        )
-        self._wait(futures, note)
-        return list(self.client.gather(futures))
+        def progressed(done: int) -> None:
+            self.emit(StepProgressed(self.step, done, len(futures), note))
 
-    def reduce(self, label: str, merge: Callable[[Any, Any], Any], parts: Sequence[Any]) -> Any:
-        """The parts merged on the workers in a tree that their order alone sets."""
-        level = list(parts)
-        depth = 0
+        self.dispatch.wait(futures, progressed)
+
+    def gather(self, futures: Sequence[Future]) -> list[Any]:
+        return self.dispatch.gather(futures)
+
+    def reduce(
+        self, name: str, merge: Callable[[Any, Any], Any], futures: Sequence[Future]
+    ) -> Future:
+        """The results merged on the workers, in a tree that their order alone sets."""
+        level = list(futures)
         while len(level) > 1:
             pairs = len(level) // 2
             left, right = level[: 2 * pairs : 2], level[1 : 2 * pairs : 2]
-            level = self.map(f"{label}-{depth}", merge, left, right) + level[2 * pairs :]
-            depth += 1
+            level = self.map(name, merge, left, right) + level[2 * pairs :]
         return level[0]
 
     def warn(self, message: str) -> None:
         self.emit(Warned(self.step, message))
 
-    def _wait(self, futures: Sequence[Future], note: str) -> None:
-        pending = list(futures)
-        while pending:
-            self.check()
-            try:
-                wait(pending, timeout=WAIT_S)
-            except TimeoutError:
-                pass
-            except CancelledError as error:
-                raise self._translated(error) from error
-            still = [future for future in pending if not future.done()]
-            if len(still) < len(pending) and note:
-                done = len(futures) - len(still)
-                self.emit(StepProgressed(self.step, done, len(futures), note))
-            for future in pending:
-                if future.done() and future.status != "finished":
-                    cause = future.exception() if future.status == "error" else CancelledError()
-                    raise self._translated(cause) from cause
-            pending = still
-
-    def _translated(self, error: BaseException) -> BaseException:
-        """The error tree's word for what a task raised; a bug stays as it is."""
-        if isinstance(error, RunError):
-            return RunError(
-                error.what,
-                fix=error.fix,
-                step=self.step,
-                file=error.file,
-                partition=error.partition,
-            )
-        if isinstance(error, KilledWorker):
-            return RunError(
-                f"a task took down every worker that tried it ({error.allowed_failures + 1})",
-                fix="most often it ran out of memory: give memory_per_worker more",
-                step=self.step,
-            )
-        if isinstance(error, MemoryError):
-            return RunError(
-                "a worker ran out of memory", fix="give memory_per_worker more", step=self.step
-            )
-        if isinstance(error, CancelledError | FutureCancelledError):
-            return ClusterError(f"step '{self.step}': the cluster dropped its tasks; try again")
-        return error
+    def lost(self, before: int, after: int, reason: str) -> None:
+        if after < before:
+            self.emit(RowsLost(self.step, before, after, reason))

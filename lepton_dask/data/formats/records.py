@@ -167,7 +167,8 @@ def _walked(
 ) -> tuple[list[int], list[int]]:
     """Quote by quote: where fields open and close. For text with stray quotes."""
     openers = np.flatnonzero(may_open)
-    opened, closed = ([-1] if inside else []), []
+    opened: list[int] = [-1] if inside else []
+    closed: list[int] = []
     i = 0
     while i < quotes.size:
         if len(opened) == len(closed):

@@ -41,7 +41,7 @@ StateT = TypeVar("StateT", bound=State)
 class Optimizer(Component, ABC, Generic[StateT]):
     """Minimises a smooth convex objective that somebody else evaluates.
 
-        state = optimizer.start(theta)
+        state = optimizer.start(theta, curvature)
         while state.ended is None:
             state = optimizer.step(state, evaluate(state.theta))
 
@@ -57,8 +57,11 @@ class Optimizer(Component, ABC, Generic[StateT]):
         return null
 
     @abstractmethod
-    def start(self, theta: Floats) -> StateT:
-        """The state that asks for the first evaluation, at `theta` (D + 1,)."""
+    def start(self, theta: Floats, curvature: Floats) -> StateT:
+        """The state that asks for the first evaluation, at `theta` (D + 1,).
+
+        `curvature` (D + 1,) is the Hessian's diagonal at or near the start; entries may be 0.
+        """
 
     @abstractmethod
     def step(self, state: StateT, evaluation: Evaluation) -> StateT:

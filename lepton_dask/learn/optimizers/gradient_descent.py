@@ -59,7 +59,7 @@ class GradientDescent(Optimizer[GradientDescentState]):
             return np.random.default_rng(seed).random(len(null))
         return null
 
-    def start(self, theta: Floats) -> GradientDescentState:
+    def start(self, theta: Floats, curvature: Floats) -> GradientDescentState:  # noqa: ARG002 - the formula has one rate for all parameters
         return GradientDescentState(theta=theta)
 
     def step(self, state: GradientDescentState, evaluation: Evaluation) -> GradientDescentState:

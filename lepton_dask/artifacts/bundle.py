@@ -1,0 +1,144 @@
+"""The bundle: the model that leaves. JSON and arrays, checksummed, no pickle.
+
+bundle.json         what the model is and needs, everything but the coefficients
+coefficients.npy    (D,) float64, in the order of "features"
+manifest.json       the SHA-256 of both; written last, so that half a bundle is none
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lepton_dask.artifacts.commit import replacing, write_json
+from lepton_dask.artifacts.frames import InputColumn, MissingValues
+from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.replay import replay_from_json, replay_to_json
+from lepton_dask.data.prepared import Prepared
+from lepton_dask.errors import Mistake, RunError, UserError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+DOCUMENT = "bundle.json"
+COEFFICIENTS = "coefficients.npy"
+
+
+def save_bundle(folder: Path, model: Model) -> None:
+    """Writes a model into a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    array = io.BytesIO()
+    np.save(array, model.coefficient_array, allow_pickle=False)
+    document = json.dumps(_to_json(model), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    contents = {DOCUMENT: document.encode(), COEFFICIENTS: array.getvalue()}
+    for name, content in contents.items():
+        with replacing(folder / name) as stream:
+            stream.write(content)
+    write_json(folder / MANIFEST, {"format": FORMAT, "sha256": _checksums(contents)})
+
+
+def load(run_or_bundle: str | Path) -> Model:
+    """The model in a bundle, or in a run folder that has one.
+
+    Raises UserError if there is no model at that path, or several and none chosen; RunError, with
+    the file, if one is missing or is not what was written.
+    """
+    folder = _bundle_folder(Path(run_or_bundle))
+    manifest = json.loads(_read(folder / MANIFEST))
+    if manifest["format"] != FORMAT:
+        raise RunError(
+            f"bundles of format {manifest['format']} cannot be read here (format {FORMAT} can)",
+            fix="use the version of lepton_dask that wrote it",
+            file=str(folder / MANIFEST),
+        )
+    contents = {name: _read(folder / name) for name in manifest["sha256"]}
+    for name, checksum in _checksums(contents).items():
+        if checksum != manifest["sha256"][name]:
+            raise RunError(
+                "the file is not the one that was written: its checksum differs",
+                fix="copy the bundle again, or train again",
+                file=str(folder / name),
+            )
+    coefficients = np.load(io.BytesIO(contents[COEFFICIENTS]), allow_pickle=False)
+    return _from_json(json.loads(contents[DOCUMENT]), coefficients)
+
+
+def _bundle_folder(path: Path) -> Path:
+    for folder in (path, path / "model"):
+        if (folder / MANIFEST).is_file():
+            return folder
+    if (path / DOCUMENT).is_file():
+        raise RunError("the bundle has no manifest.json", fix="copy it again", file=str(path))
+    bundles = sorted(manifest.parent for manifest in path.glob(f"models/*/{MANIFEST}"))
+    if len(bundles) == 1:
+        return bundles[0]
+    if bundles:
+        names = ", ".join(str(bundle) for bundle in bundles)
+        mistake = Mistake(
+            (), f"{path} has several models and none was chosen", f"name one: {names}"
+        )
+    elif path.exists():
+        mistake = Mistake((), f"{path} is neither a bundle nor a run folder with a model")
+    else:
+        mistake = Mistake((), f"there is nothing at {path}")
+    raise UserError([mistake])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RunError("the file is missing", fix="copy the bundle again", file=str(path)) from None
+
+
+def _checksums(contents: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def _to_json(model: Model) -> dict[str, object]:
+    """Everything but the coefficients. `classes`, `positive` and `features` follow from the rest
+    and stand there for readers."""
+    classes = model.classes
+    return {
+        "format": FORMAT,
+        "name": model.name,
+        "created": model.created,
+        "lepton_dask": model.version,
+        "inputs": [asdict(column) for column in model.inputs],
+        "missing_values": model.missing_values,
+        "replay": [replay_to_json(step) for step in model.replay],
+        "prepared": model.prepared.to_json(),
+        "loss": model.loss,
+        "intercept": model.intercept,
+        "threshold": model.threshold,
+        "classes": classes,
+        "positive": None if classes is None else classes[-1],
+        "features": model.features,
+    }
+
+
+def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[Any]]) -> Model:
+    return Model(
+        name=document["name"],
+        created=document["created"],
+        version=document["lepton_dask"],
+        inputs=tuple(InputColumn(**column) for column in document["inputs"]),
+        missing_values=_missing_values(document["missing_values"]),
+        replay=tuple(replay_from_json(step) for step in document["replay"]),
+        prepared=Prepared.from_json(document["prepared"]),
+        loss=document["loss"],
+        coefficient_array=coefficients,
+        intercept=document["intercept"],
+        threshold=document["threshold"],
+    )
+
+
+def _missing_values(document: list[str] | dict[str, list[str]]) -> MissingValues:
+    if isinstance(document, dict):
+        return {name: tuple(values) for name, values in document.items()}
+    return tuple(document)

@@ -1,0 +1,150 @@
+"""A trained model that predicts with numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton_dask.artifacts.frames import Frame, InputColumn, MissingValues, read_frame
+from lepton_dask.artifacts.replay import ReplayStep
+from lepton_dask.data.columns import Columns
+from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
+from lepton_dask.learn.losses import LOSSES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_THRESHOLD = 0.5
+
+
+class Scores(NamedTuple):
+    """What a model says of n rows.
+
+    linear (n,) is the linear predictor; probabilities (n, K) in the order of the classes, None
+    without classes; predictions (n,) are labels, or numbers without classes. Rows that cannot be
+    scored have NaN, NaN and None (NaN for numbers), and their reason in `problems`, which is None
+    when there are none. others (Q,) counts the rows whose level of each code column is none of the
+    learnt ones.
+    """
+
+    linear: Floats
+    probabilities: Floats | None
+    predictions: NDArray[Any]
+    problems: Problems | None
+    others: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted preparation and a linear model over it: z = x'b + b_0, mean = inverse link of z.
+
+    `inputs` are the columns that it needs, as the first `read` yields them; `replay` leads from
+    there to the columns that `prepared` takes. `coefficient_array` (D,) is in the order of
+    `features`. `threshold` is the least probability of the positive class that predicts it.
+    """
+
+    name: str
+    created: str
+    version: str
+    inputs: tuple[InputColumn, ...]
+    missing_values: MissingValues
+    replay: tuple[ReplayStep, ...]
+    prepared: Prepared
+    loss: str
+    coefficient_array: Floats
+    intercept: float
+    threshold: float = DEFAULT_THRESHOLD
+
+    def __post_init__(self) -> None:
+        if self.coefficient_array.shape != (len(self.features),):
+            raise ValueError(
+                f"{self.coefficient_array.shape} coefficients for {len(self.features)} features"
+            )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.prepared.features
+
+    @property
+    def classes(self) -> tuple[Label, ...] | None:
+        """The labels in order (negative, positive); None where a number is predicted."""
+        return self.prepared.classes
+
+    @property
+    def coefficients(self) -> pd.Series[float]:
+        """The coefficients on the prepared columns, by feature."""
+        # Here and not above: predicting needs no pandas.
+        import pandas as pd
+
+        return pd.Series(self.coefficient_array, index=list(self.features), name="coefficient")
+
+    def predict(self, frame: Frame) -> NDArray[Any]:
+        """For every row its label, or the number; None or NaN where it cannot be scored.
+
+        `frame` is a pandas DataFrame or a mapping of name to array, its rows as the first `read`
+        yields them; the target column is not needed. Raises UserError for missing columns and for
+        columns of another type than the model's.
+        """
+        return self._score(frame).predictions
+
+    def predict_proba(self, frame: Frame) -> Floats:
+        """(n, K) probabilities, columns in the order of `classes`; NaN for rows that cannot be
+        scored. TypeError for a model without classes."""
+        probabilities = self._score(frame).probabilities
+        if probabilities is None:
+            raise TypeError("the model predicts a number: it has no classes")
+        return probabilities
+
+    def decision_function(self, frame: Frame) -> Floats:
+        """(n,) linear predictor; NaN for rows that cannot be scored."""
+        return self._score(frame).linear
+
+    def problems(self, frame: Frame) -> Problems:
+        """(n,) in words why a row cannot be scored; None for rows that can."""
+        scores = self._score(frame)
+        return np.full(len(scores.linear), None) if scores.problems is None else scores.problems
+
+    def score_columns(self, columns: Columns) -> Scores:
+        """Scores from the columns that `prepared` takes; the same for chunks on a cluster."""
+        rows = self.prepared.apply(columns)
+        return self._scores(rows, rows.problems)
+
+    def _score(self, frame: Frame) -> Scores:
+        given = read_frame(frame, self.inputs, self.missing_values)
+        for step in self.replay:
+            given = step.apply(given)
+        rows = self.prepared.apply(given.columns)
+        problems = rows.problems
+        if given.problems:
+            problems = np.full(given.rows, None) if problems is None else problems.copy()
+            for row, reason in given.problems.items():
+                problems[row] = reason
+        return self._scores(rows, problems)
+
+    def _scores(self, rows: Rows, problems: Problems | None) -> Scores:
+        linear = self._linear(rows)
+        scored = np.ones(len(linear), dtype=bool)
+        if problems is not None:
+            scored = np.array([problem is None for problem in problems], dtype=bool)
+        linear = np.where(scored, linear, np.nan)
+        mean = LOSSES[self.loss].inverse_link(linear)
+        if self.classes is None:
+            return Scores(linear, None, mean, problems, rows.others)
+        probabilities = np.column_stack([1 - mean, mean])
+        labels = np.array(self.classes, dtype=object if isinstance(self.classes[0], str) else None)
+        predictions = labels[(mean >= self.threshold).astype(np.intp)]
+        if not scored.all():
+            predictions = predictions.astype(object)
+            predictions[~scored] = None
+        return Scores(linear, probabilities, predictions, problems, rows.others)
+
+    def _linear(self, rows: Rows) -> Floats:
+        start = rows.dense.shape[1]
+        linear: Floats = rows.dense @ self.coefficient_array[:start] + self.intercept
+        for q, levels in enumerate(self.prepared.levels):
+            linear += self.coefficient_array[start + rows.codes[:, q]]
+            start += levels
+        return linear

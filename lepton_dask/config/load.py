@@ -1,0 +1,163 @@
+"""Loading a pipeline file and a configuration file: every mistake at once, or typed nodes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from lepton_dask.config.cluster import ClusterConfig
+from lepton_dask.config.defaults import check_defaults, spread
+from lepton_dask.config.document import Document, read_mapping
+from lepton_dask.config.explain import build
+from lepton_dask.config.extends import read_extended
+from lepton_dask.config.flow import check_flow
+from lepton_dask.config.graph import Graph, connect, unused
+from lepton_dask.config.mistakes import in_order, nearest
+from lepton_dask.config.nodes import MappingNode, ScalarNode, plain, without
+from lepton_dask.config.overrides import override
+from lepton_dask.config.pipeline import TOP_KEYS, Heading, Pipeline, Step
+from lepton_dask.config.steps import read_steps
+from lepton_dask.config.variables import resolve
+from lepton_dask.config.wording import unknown_key
+from lepton_dask.errors import DocumentPath, Mistake, UserError
+
+
+@dataclass(frozen=True)
+class LoadedPipeline:
+    """A pipeline that is fully valid as far as its file says.
+
+    `document` places later mistakes. `secrets` are values of the environment that the file refers
+    to. `as_run` is the YAML text with the overrides in it and the references left as they are.
+    `warnings` did not stop it.
+    """
+
+    pipeline: Pipeline
+    document: Document
+    secrets: tuple[str, ...]
+    as_run: str
+    file: str
+    warnings: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A configuration, and the folder that its relative paths start from."""
+
+    config: ClusterConfig
+    document: Document | None
+    folder: Path
+    secrets: tuple[str, ...] = ()
+
+
+def load_pipeline(
+    path: Path, *, overrides: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+) -> LoadedPipeline:
+    """The pipeline in the file at `path`, with `overrides` (`steps.model.train.penalty.l2=1e-3`).
+
+    Raises UserError with all mistakes, placed and in the file's order.
+    """
+    written = read_extended(path)
+    changed, refused = override(written.root, overrides)
+    resolved = resolve(changed, environment)
+    document = Document(spread(resolved.root), resolved.secrets)
+    said = [*written.mistakes, *refused, *resolved.mistakes]
+    mistakes: list[Mistake] = []
+    heading, graph = _check(document.root, mistakes)
+    if heading is None or said or mistakes:
+        raise _error(document, said, mistakes)
+    return LoadedPipeline(
+        pipeline=_assemble(heading, graph),
+        document=document,
+        secrets=_longest_first(resolved.secrets),
+        as_run=_dump(changed) if overrides or written.extends else written.text,
+        file=document.file,
+        warnings=tuple(in_order(map(document.locate, unused(graph)), document.file)),
+    )
+
+
+def load_config(path: Path | None, *, environment: Mapping[str, str] = os.environ) -> LoadedConfig:
+    """The configuration in the file at `path`; None gives the defaults.
+
+    Raises UserError with all mistakes, placed and in the file's order.
+    """
+    if path is None:
+        return LoadedConfig(ClusterConfig(), None, Path())
+    written = read_mapping(path)
+    resolved = resolve(written.root, environment)
+    document = Document(resolved.root, resolved.secrets)
+    said = [*written.mistakes, *resolved.mistakes]
+    mistakes: list[Mistake] = []
+    config = build(ClusterConfig, document.root, (), mistakes)
+    if config is None or said:
+        raise _error(document, said, mistakes)
+    return LoadedConfig(config, document, path.parent, _longest_first(resolved.secrets))
+
+
+def _check(root: MappingNode, mistakes: list[Mistake]) -> tuple[Heading | None, Graph]:
+    """Everything that the file alone can be wrong in."""
+    unknown = [key for key in root.entries if key not in TOP_KEYS]
+    others = [key for key in root.entries if key not in Heading.model_fields]
+    found: list[Mistake] = []
+    heading = build(Heading, without(root, *others), (), found)
+    drafts = read_steps(root, found)
+    misspelt = {(nearest(key, TOP_KEYS),) for key in unknown}
+    mistakes += [unknown_key((key,), TOP_KEYS) for key in unknown]
+    mistakes += [m for m in found if m.found != "missing key" or m.path not in misspelt]
+    mistakes += check_defaults(root)
+    graph = connect(drafts, mistakes)
+    check_flow(graph, mistakes)
+    return heading, graph
+
+
+def _assemble(heading: Heading, graph: Graph) -> Pipeline:
+    steps = []
+    for draft in graph.order:
+        # Whatever leaves a draft without one of these has been told as a mistake.
+        assert draft.verb is not None
+        assert draft.action is not None
+        assert draft.settings is not None
+        steps.append(
+            Step(
+                name=draft.name,
+                verb=draft.verb,
+                action=draft.action,
+                inputs=tuple(str(source) for source in graph.inputs[draft.name]),
+                priority=draft.settings.priority,
+                resources=draft.settings.resources,
+                retries=draft.settings.retries,
+            )
+        )
+    return Pipeline(name=heading.name, seed=heading.seed, steps=tuple(steps))
+
+
+def _error(document: Document, said: Iterable[Mistake], found: Iterable[Mistake]) -> UserError:
+    """All mistakes. Of what was `found` in a value that could not even be read, nothing: that it
+    could not has been `said`."""
+    new = (m for m in found if not _is_broken(document, m.path))
+    return UserError(in_order(map(document.locate, (*said, *new)), document.file))
+
+
+def _is_broken(document: Document, path: DocumentPath) -> bool:
+    node = document.node(path)
+    return isinstance(node, ScalarNode) and node.broken
+
+
+def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
+    """In this order each may be replaced in a text without spoiling the next."""
+    return tuple(sorted(secrets, key=len, reverse=True))
+
+
+def _dump(root: MappingNode) -> str:
+    """YAML that reads back as the same values; comments are lost."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 10_000
+    text = io.StringIO()
+    yaml.dump(plain(root), text)
+    return text.getvalue()

@@ -1,0 +1,193 @@
+"""From what a format's reader yields to the columns that a `read` step asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lepton_dask.data.arrow_types import (
+    UnsupportedType,
+    column_type,
+    declared_format,
+    declared_type,
+    described,
+)
+from lepton_dask.data.chunks import Chunk, ParsedChunk, RowNumbers
+from lepton_dask.data.content import SourceFile
+from lepton_dask.data.convert import Converted, canonical, convert, missing_where_listed, reread
+from lepton_dask.data.quarantine import Bad, Quarantined
+from lepton_dask.data.read import Read
+from lepton_dask.data.suggest import did_you_mean
+from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.errors import Mistake, RunError, UserError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns to read, in order, with the wanted type of each; None: as it is found.
+
+    `read_as_text` have to reach `finish` as text, because their types need a format, or because
+    they have missing values of their own.
+    """
+
+    wanted: dict[str, ColumnType | None]
+    read_as_text: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.wanted)
+
+    @classmethod
+    def of(
+        cls, read: Read, file: SourceFile, names: tuple[str, ...], schema: Schema | None
+    ) -> Columns:
+        """The columns of a file that has columns `names`.
+
+        Without a schema, all that the `read` step takes, with the types that it declares; with
+        one, the schema's. Raises UserError for a column that the file has not.
+        """
+        if file.format != "jsonl":  # a chunk of JSON lines need not have every key
+            check_names(read, file, names)
+        if schema is None:
+            taken = read.columns if read.columns and _selects(read, file) else names
+            wanted: dict[str, ColumnType | None] = {
+                name: declared_type(read.types[name]) if name in read.types else None
+                for name in taken
+            }
+        else:
+            wanted = {name: type_ for name, type_ in schema.items() if name != read.row_number}
+            if file.format != "jsonl":
+                _check_known(file, tuple(wanted), names, "path")
+        own_missing = read.missing_values if isinstance(read.missing_values, dict) else {}
+        as_text = tuple(
+            name
+            for name in wanted
+            if name in own_missing or declared_format(read.types.get(name)) is not None
+        )
+        return cls(wanted, as_text)
+
+
+def check_names(read: Read, file: SourceFile, names: tuple[str, ...]) -> None:
+    """Raises UserError where `columns`, `types` or `missing_values` name a column that the file
+    has not, or `row_number` one that it has."""
+    if _selects(read, file):
+        _check_known(file, read.columns or (), names, "columns")
+    _check_known(file, tuple(read.types), names, "types")
+    if isinstance(read.missing_values, dict):
+        _check_known(file, tuple(read.missing_values), names, "missing_values")
+    if read.row_number in names:
+        raise file.mistake(f"has a column '{read.row_number}' already", "", key="row_number")
+
+
+def finish(
+    read: Read,
+    chunk: Chunk,
+    columns: Columns,
+    table: pa.Table,
+    row_numbers: RowNumbers,
+    *,
+    malformed: Sequence[tuple[int, str]] = (),
+) -> ParsedChunk:
+    """The wanted columns of their types; missing where listed; bad values set aside and counted;
+    rows beyond `rows:` left out; the row number added.
+
+    `malformed` has the number in the file of each record that is no row, and what is wrong with it.
+    """
+    if read.rows is not None:
+        kept = int(np.searchsorted(row_numbers, read.rows))
+        table, row_numbers = table.slice(0, kept), row_numbers[:kept]
+        malformed = [(row, what) for row, what in malformed if row < read.rows]
+    arrays: dict[str, pa.Array] = {}
+    values: dict[str, Bad] = {}
+    for name, wanted in columns.wanted.items():
+        column = table[name]
+        array, positions = _finished(read, chunk, name, column, wanted)
+        arrays[name] = array
+        if positions.size:
+            first = int(positions[0])
+            values[name] = Bad(
+                int(positions.size),
+                chunk.file.shown,
+                int(row_numbers[first]),
+                _what(column[first].as_py(), wanted, declared_format(read.types.get(name))),
+            )
+    if read.row_number is not None:
+        arrays[read.row_number] = pa.array(row_numbers)
+    finished = pa.table(arrays) if arrays else pa.table({})
+    bad_rows = Bad(len(malformed), chunk.file.shown, *malformed[0]) if malformed else None
+    return ParsedChunk(chunk, finished, row_numbers, Quarantined(bad_rows, values))
+
+
+def _finished(
+    read: Read, chunk: Chunk, name: str, column: pa.ChunkedArray, wanted: ColumnType | None
+) -> Converted:
+    try:
+        if pa.types.is_null(column.type) or column_type(column.type) != ColumnType("text"):
+            if wanted is None:
+                return canonical(column)
+            return convert(column, wanted, None)
+        texts = canonical(column).array
+        listed = read.missing_values
+        own = listed.get(name, ()) if isinstance(listed, dict) else listed
+        kept = missing_where_listed(texts, own) if own else texts
+        if wanted is not None:
+            return convert(kept, wanted, declared_format(read.types.get(name)))
+        if chunk.file.format == "csv" and (kept is not texts or name in _own_missing(read)):
+            return canonical(reread(kept))
+        return Converted(kept, np.empty(0, np.int64))
+    except UnsupportedType as error:
+        raise _unsupported(chunk.file, name, f"is of type {error}") from None
+    except pa.ArrowInvalid as error:
+        if pa.types.is_uint64(column.type):
+            raise _unsupported(chunk.file, name, "has integers of 2^63 and more") from None
+        raise RunError(
+            f"column '{name}' cannot be read ({error})",
+            file=chunk.file.shown,
+            partition=chunk.index,
+        ) from error
+
+
+def _own_missing(read: Read) -> dict[str, tuple[str, ...]]:
+    return read.missing_values if isinstance(read.missing_values, dict) else {}
+
+
+def _unsupported(file: SourceFile, name: str, what: str) -> UserError:
+    return file.mistake(
+        f"has a column '{name}' that {what}",
+        "columns hold integers, numbers, text, booleans, dates or timestamps; "
+        "leave it out with 'columns:'",
+    )
+
+
+def _what(value: object, wanted: ColumnType | None, format_: str | None) -> str:
+    text = f"'{str(value)[:40]}'" if isinstance(value, str) else str(value)
+    if format_ is not None:
+        return f"{text} does not fit the format '{format_}'"
+    if wanted is None or (wanted.kind == "number" and isinstance(value, float)):
+        return f"{text} is not finite" if isinstance(value, float) else f"{text} is out of range"
+    return f"{text} is not {described(wanted)}"
+
+
+def _selects(read: Read, file: SourceFile) -> bool:
+    """Whether `columns:` selects; in a CSV file without a header it names."""
+    return read.columns is not None and (read.header or file.format != "csv")
+
+
+def _check_known(
+    file: SourceFile, asked: tuple[str, ...], names: tuple[str, ...], key: str
+) -> None:
+    mistakes = [
+        Mistake(
+            (*file.at, key, name) if key in ("types", "missing_values") else (*file.at, key),
+            f"'{file.shown}' has no column '{name}'",
+            did_you_mean(name, names),
+            at_key=key in ("types", "missing_values"),
+        )
+        for name in asked
+        if name not in names
+    ]
+    if mistakes:
+        raise UserError(mistakes)

@@ -1,0 +1,204 @@
+"""The training loop: the one place that asks for passes, and decides when there were enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from lepton_dask.learn.objective import Evaluation, NullModel
+from lepton_dask.learn.optimizers.base import Optimizer, State, accepted
+from lepton_dask.learn.train import Train
+from lepton_dask.matrix import Floats
+
+StopCode = Literal["tolerance", "max_passes", "early_stopping", "goal", "stalled", "diverged"]
+StateT = TypeVar("StateT", bound=State)
+
+
+class Passes(Protocol):
+    """What the loop needs of the data; theta is (D + 1,)."""
+
+    def null_model(self) -> NullModel:
+        """The model without features, by one look at the columns."""
+
+    def evaluate(self, theta: Floats) -> Evaluation:
+        """The objective on the training part, by one pass over it."""
+
+    def validation_loss(self, theta: Floats) -> float:
+        """The mean loss on the validation part, without the penalty."""
+
+    def validation_metric(self, theta: Floats, metric: str) -> float | None:
+        """A metric on the validation part, None where it is undefined there."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One accepted iterate. Everything is measured at the same parameters.
+
+    `passes` and `seconds` count from the start of training; `validation` is the goal's metric if
+    there is a goal, else the validation loss if early stopping wants it, else None.
+    """
+
+    iteration: int
+    passes: int
+    seconds: float
+    loss: float
+    gradient_norm: float
+    validation: float | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why training ended: a code for machines, a sentence for people."""
+
+    code: StopCode
+    reason: str
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What came out of training; `theta` (D + 1,), the intercept last."""
+
+    theta: Floats
+    optimizer: str
+    iterations: int
+    passes: int
+    seconds: float
+    stopped: Stop
+    history: tuple[Iteration, ...]
+
+
+def descend(
+    train: Train,
+    optimizer: Optimizer[StateT],
+    passes: Passes,
+    *,
+    seed: int = 0,
+    on_iteration: Callable[[Iteration], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+) -> Descent:
+    """Trains by the rules of `train`; see `Train` for what ends it.
+
+    With early stopping the parameters returned are those with the least validation loss, unless
+    the goal was met. `on_iteration` hears of every accepted iterate, the start among them; `check`
+    is called before every pass and may raise to stop. An optimizer that has no way on ends the loop
+    as `stalled` or `diverged`: an outcome here, for the caller to judge.
+    """
+    loop = _Loop(train, optimizer, passes, on_iteration)
+    null = passes.null_model()
+    state = optimizer.start(optimizer.initial_theta(null.theta, seed), null.curvature)
+    while True:
+        check()
+        evaluation = passes.evaluate(state.theta)
+        loop.passes += 1
+        before, state = state.point, optimizer.step(state, evaluation)
+        stop = loop.after_iteration(state) if state.point is not before else None
+        stop = stop or loop.after_pass(state)
+        if stop is not None:
+            return loop.outcome(state, stop)
+
+
+@dataclass
+class _Best:
+    """The iterate with the least validation loss so far."""
+
+    theta: Floats
+    loss: float
+    iteration: int
+
+
+class _Loop(Generic[StateT]):
+    """What the loop remembers from one pass to the next."""
+
+    def __init__(
+        self,
+        train: Train,
+        optimizer: Optimizer[StateT],
+        passes: Passes,
+        on_iteration: Callable[[Iteration], None],
+    ) -> None:
+        self.passes = 0
+        self._train = train
+        self._optimizer = optimizer
+        self._data = passes
+        self._on_iteration = on_iteration
+        self._began = time.monotonic()
+        self._history: list[Iteration] = []
+        self._best: _Best | None = None
+
+    def after_iteration(self, state: State) -> Stop | None:
+        """Records an accepted iterate, and says whether it is good enough."""
+        point = accepted(state)
+        measured = self._validate(point.theta, state.iteration)
+        seconds = time.monotonic() - self._began
+        record = Iteration(
+            state.iteration, self.passes, seconds, point.value, point.gradient_norm, measured
+        )
+        self._history.append(record)
+        self._on_iteration(record)
+        return self._goal_met(measured) or self._converged(point) or self._overfitted(state)
+
+    def after_pass(self, state: State) -> Stop | None:
+        """Whether there can be another pass."""
+        if state.ended == "diverged":
+            return Stop("diverged", "the objective is not finite, however short the step")
+        if state.ended == "stalled":
+            norm = accepted(state).gradient_norm
+            return Stop("stalled", f"no step lowers the objective further; gradient {norm:.3g}")
+        if self.passes < self._train.max_passes:
+            return None
+        if self._best is None and self._history[-1].loss > self._history[0].loss:
+            rise = f"{self._history[0].loss:.3g} to {self._history[-1].loss:.3g}"
+            return Stop("diverged", f"the objective rose from {rise} in {self.passes} passes")
+        return Stop("max_passes", f"{self.passes} passes, as many as max_passes allows")
+
+    def outcome(self, state: StateT, stop: Stop) -> Descent:
+        if state.point is None or stop.code == "max_passes":
+            theta, iterations = self._optimizer.settle(state)
+        else:
+            theta, iterations = state.point.theta, state.iteration
+        if self._best is not None and stop.code != "goal":
+            theta = self._best.theta
+        return Descent(
+            theta=theta,
+            optimizer=self._optimizer.name,
+            iterations=iterations,
+            passes=self.passes,
+            seconds=time.monotonic() - self._began,
+            stopped=stop,
+            history=tuple(self._history),
+        )
+
+    def _validate(self, theta: Floats, iteration: int) -> float | None:
+        """What the history shows of the validation part; keeps the best iterate on the way."""
+        loss = None
+        if self._train.early_stopping is not None:
+            loss = self._data.validation_loss(theta)
+            if self._best is None or loss < self._best.loss:
+                self._best = _Best(theta, loss, iteration)
+        if self._train.goal is not None:
+            return self._data.validation_metric(theta, self._train.goal.metric)
+        return loss
+
+    def _goal_met(self, measured: float | None) -> Stop | None:
+        goal = self._train.goal
+        if goal is None or not goal.met(measured):
+            return None
+        return Stop("goal", f"the goal is met: {goal} (validation: {measured:.6g})")
+
+    def _converged(self, point: Evaluation) -> Stop | None:
+        if point.gradient_norm > self._train.tolerance:
+            return None
+        norm, tolerance = point.gradient_norm, self._train.tolerance
+        return Stop("tolerance", f"gradient {norm:.3g} is within tolerance {tolerance:g}")
+
+    def _overfitted(self, state: State) -> Stop | None:
+        rule, best = self._train.early_stopping, self._best
+        if rule is None or best is None or state.iteration - best.iteration < rule.patience:
+            return None
+        return Stop(
+            "early_stopping",
+            f"no better validation loss than {best.loss:.6g} (iteration {best.iteration}) "
+            f"in {rule.patience} iterations",
+        )

@@ -1,0 +1,295 @@
+"""The way from the learn room to the cluster: shards of a design matrix, and passes over them.
+
+Of this package's learn rooms only this module knows `distributed`; the others see futures as
+opaque values that `Dispatch` makes and gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from dask.delayed import Delayed
+from distributed import Client, Future, KilledWorker, futures_of, wait
+
+from lepton_dask.errors import ClusterError, RunError
+from lepton_dask.learn.kernel import (
+    ChunkSums,
+    ColumnSums,
+    column_sums,
+    linear_predictor,
+    pin_blas,
+    sweep_block,
+)
+from lepton_dask.learn.losses import Loss
+from lepton_dask.learn.metrics import Predicted
+from lepton_dask.matrix import Block, DesignMatrix, Floats
+
+POLL_S = 0.5
+"""How often a wait looks whether it should go on."""
+
+Shard = tuple[Block, ...]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """How one step submits tasks and waits for them.
+
+    Priority, resources and retries are attached at submission: annotations made while a graph is
+    built are lost by Dask's optimisers. `check` is called in every wait and raises to end it: when
+    the run was asked to stop, or when no worker has been there for too long (Dask itself would wait
+    for ever).
+    """
+
+    client: Client
+    label: str = "learn"
+    priority: int = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    retries: int = 0
+    check: Callable[[], None] = lambda: None
+    _numbers: Iterable[int] = field(default_factory=itertools.count, repr=False)
+    _token: str = field(default_factory=lambda: uuid.uuid4().hex[:12], repr=False)
+
+    def submit(
+        self, name: str, function: Callable[..., Any], *arguments: Any, on: str | None = None
+    ) -> Future:
+        """One task, on worker `on` if that is possible; arguments may hold futures."""
+        return self.client.submit(
+            function,
+            *arguments,
+            key=self._keys(name, 1)[0],
+            workers=on,
+            allow_other_workers=on is not None,
+            **self._terms(),
+        )
+
+    def map(
+        self, name: str, function: Callable[..., Any], futures: Sequence[Future], *arguments: Any
+    ) -> list[Future]:
+        """One task for each future, function(future, *arguments), all of them as one graph."""
+        if not futures:
+            return []
+        repeated = [[argument] * len(futures) for argument in arguments]
+        mapped = self.client.map(
+            function, futures, *repeated, key=self._keys(name, len(futures)), **self._terms()
+        )
+        return list(mapped)
+
+    def compute(self, tasks: Sequence[Delayed]) -> list[Any]:
+        """Small results of tasks, in order, by one graph."""
+        return self.gather(self.client.compute(list(tasks), **self._terms()))
+
+    def gather(self, futures: Sequence[Future]) -> list[Any]:
+        """The results, in order. Raises what a task raised, in the error tree's words."""
+        return list(self._await(self.client.gather(list(futures), asynchronous=True)))
+
+    def wait(self, futures: Sequence[Future]) -> None:
+        """Returns when all are computed. Raises what a task raised, in the error tree's words."""
+        pending = list(futures)
+        while pending:
+            self.check()
+            try:
+                wait(pending, timeout=POLL_S)
+            except TimeoutError:
+                pass
+            except CancelledError as error:
+                raise translated(error) from error
+            pending = [future for future in pending if not future.done()]
+        for future in futures:
+            if future.status == "error":
+                cause = future.exception()
+                raise translated(cause) from cause
+
+    def _await(self, awaitable: Awaitable[T]) -> T:
+        async def result() -> T:
+            return await awaitable
+
+        running = asyncio.run_coroutine_threadsafe(result(), self.client.loop.asyncio_loop)
+        try:
+            while True:
+                self.check()
+                try:
+                    return running.result(timeout=POLL_S)
+                except TimeoutError:
+                    if running.done():
+                        raise
+        except (CancelledError, KilledWorker, MemoryError) as error:
+            raise translated(error) from error
+        finally:
+            running.cancel()
+
+    def _terms(self) -> dict[str, Any]:
+        return {
+            "priority": self.priority,
+            "resources": dict(self.resources) or None,
+            "retries": self.retries,
+        }
+
+    def _keys(self, name: str, count: int) -> list[str]:
+        # A known key is never computed again and keeps its first priority: so always a fresh one.
+        number = next(iter(self._numbers))
+        return [f"{self.label}.{name}-{self._token}-{number}-{i}" for i in range(count)]
+
+
+def translated(error: BaseException) -> BaseException:
+    """The error tree's word for how a task ended; a bug, or a LeptonError, stays what it is."""
+    if isinstance(error, KilledWorker):
+        return RunError(
+            f"a task took down every worker that tried it ({error.allowed_failures + 1})",
+            fix="most often it ran out of memory: give memory_per_worker more",
+        )
+    if isinstance(error, MemoryError):
+        return RunError("a worker ran out of memory", fix="give memory_per_worker more")
+    if isinstance(error, CancelledError):
+        return ClusterError("the cluster dropped the tasks of this run; try again")
+    return error
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A design matrix in the workers' memory, the chunks of one worker thread in one task's result.
+
+    A pass then costs one task a thread, however many chunks there are. `futures[s]` holds the
+    chunks `chunks[s]`, by number. Results are always taken apart by chunk and used in chunk order,
+    so that nothing computed depends on which chunks lie together.
+    """
+
+    futures: tuple[Future, ...]
+    chunks: tuple[tuple[int, ...], ...]
+    levels: tuple[int, ...]
+    features: tuple[str, ...]
+    rows: int
+
+    @classmethod
+    def place(cls, dispatch: Dispatch, matrix: DesignMatrix) -> Shards:
+        """Makes shards of a persisted matrix, where its chunks lie.
+
+        The shards keep the chunks' lineage: what is lost with a worker is computed again. Let go
+        of `matrix` afterwards, or the workers count the chunks' memory twice.
+        """
+        columns = [matrix.dense, matrix.codes, matrix.target, matrix.weight]
+        known = {future.key: future for future in futures_of(columns)}
+        blocks = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
+        dispatch.wait(list(known.values()))
+        chunks, futures = [], []
+        for address, numbers in _by_thread(dispatch.client, [block[0] for block in blocks]):
+            held = [list(blocks[number]) for number in numbers]
+            futures.append(dispatch.submit("shard", _make_shard, held, on=address))
+            chunks.append(tuple(numbers))
+        dispatch.wait(futures)
+        return cls(tuple(futures), tuple(chunks), matrix.levels, matrix.features, matrix.rows)
+
+    def in_order(self, results: Sequence[Sequence[T]]) -> list[T]:
+        """One result a chunk, in chunk order, from the sequences that the shards' tasks gave."""
+        return in_chunk_order(self.chunks, results)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions on the workers: `groups[g]` yields one Predicted for each of `chunks[g]`.
+
+    Whoever has predictions that no model of this room made (a column as a baseline, another
+    model's) gives one task a chunk: `Predictions.of_chunks`.
+    """
+
+    groups: tuple[Future, ...]
+    chunks: tuple[tuple[int, ...], ...]
+    rows: int
+
+    @classmethod
+    def of_chunks(cls, tasks: Sequence[Future], rows: int) -> Predictions:
+        """From tasks in chunk order that each yield a list of one Predicted."""
+        return cls(tuple(tasks), tuple((number,) for number in range(len(tasks))), rows)
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Passes of one loss over shards; every pass is one graph of one task a shard."""
+
+    dispatch: Dispatch
+    shards: Shards
+    loss: Loss
+
+    def sums(self, theta: Floats) -> list[ChunkSums]:
+        """The sums of each chunk at theta (D + 1,), in chunk order."""
+        futures = self.dispatch.map(
+            "pass", _sweep_shard, self.shards.futures, self.shards.levels, self.loss, theta
+        )
+        rows = self.shards.in_order(self.dispatch.gather(futures))
+        return [ChunkSums(float(row[0]), float(row[1]), row[2:]) for row in rows]
+
+    def column_sums(self) -> list[ColumnSums]:
+        """What the start of training needs of each chunk, in chunk order."""
+        futures = self.dispatch.map(
+            "columns", _column_sums, self.shards.futures, self.shards.levels
+        )
+        rows = self.shards.in_order(self.dispatch.gather(futures))
+        return [ColumnSums(float(row[0]), float(row[1]), row[2:]) for row in rows]
+
+    def predict(self, theta: Floats) -> Predictions:
+        """The model's predictions, left on the workers."""
+        futures = self.dispatch.map(
+            "predict", _predict_shard, self.shards.futures, self.shards.levels, self.loss, theta
+        )
+        return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
+
+
+def in_chunk_order(chunks: Sequence[Sequence[int]], results: Sequence[Sequence[T]]) -> list[T]:
+    """Results grouped as `chunks` groups the chunks' numbers, as one list by number."""
+    numbered = itertools.chain.from_iterable(
+        zip(numbers, group, strict=True) for numbers, group in zip(chunks, results, strict=True)
+    )
+    return [result for _, result in sorted(numbered, key=lambda pair: pair[0])]
+
+
+def _by_thread(client: Client, chunks: Sequence[Future]) -> list[tuple[str, list[int]]]:
+    """The chunks' numbers in groups, a worker's address with each: one group a worker thread."""
+    holders = client.who_has(list(chunks))
+    threads = client.nthreads()
+    on: dict[str, list[int]] = {}
+    for number, chunk in enumerate(chunks):
+        # A chunk whose worker has just gone is placed by the scheduler with the others of none.
+        address = min(holders.get(chunk.key) or [""])
+        on.setdefault(address, []).append(number)
+    groups = []
+    for address, numbers in sorted(on.items()):
+        for part in np.array_split(numbers, min(len(numbers), threads.get(address, 1))):
+            groups.append((address, [int(number) for number in part]))
+    return groups
+
+
+def _make_shard(chunks: Sequence[Sequence[Any]]) -> Shard:
+    return tuple(Block(*arrays) for arrays in chunks)
+
+
+def _sweep_shard(shard: Shard, levels: tuple[int, ...], loss: Loss, theta: Floats) -> Floats:
+    """Each chunk's loss, weight and gradient as a row: (chunks, D + 3)."""
+    pin_blas()
+    stacked = np.empty((len(shard), len(theta) + 2))
+    for row, block in zip(stacked, shard, strict=True):
+        row[0], row[1], row[2:] = sweep_block(block, levels, loss, theta)
+    return stacked
+
+
+def _column_sums(shard: Shard, levels: tuple[int, ...]) -> list[Floats]:
+    """Each chunk's target, weight and squares as one vector (D + 2,)."""
+    pin_blas()
+    sums = (column_sums(block, levels) for block in shard)
+    return [np.concatenate([[chunk.target, chunk.weight], chunk.squares]) for chunk in sums]
+
+
+def _predict_shard(
+    shard: Shard, levels: tuple[int, ...], loss: Loss, theta: Floats
+) -> list[Predicted]:
+    pin_blas()
+    return [
+        Predicted(b.target, loss.inverse_link(linear_predictor(b, levels, theta)), b.weight)
+        for b in shard
+    ]

@@ -1,0 +1,109 @@
+"""Planning what follows from a prepared table: treatments, training, evaluation, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lepton_dask.data.arrow_types import described
+from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.suggest import did_you_mean
+from lepton_dask.data.treatments import Treated, resolve_treatments
+from lepton_dask.data.types import ColumnType
+from lepton_dask.data.write import Predict
+from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.losses import Task
+from lepton_dask.learn.train import Train, choose_optimizer
+from lepton_dask.plan.drawn import Drawn, changed_columns
+from lepton_dask.plan.planned import PlannedColumn
+from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, table_of
+
+MEAN = "mean"
+"""The baseline that needs no column: the training rows' mean, or the share of positive ones."""
+
+FITTED_ON_ALL = "no part is called train: everything is fitted on all rows"
+
+
+def draw_prepare(prepare: Prepare, table: TableShape, at: DocumentPath, task: Task | None) -> Drawn:
+    treated, mistakes = resolve_treatments(prepare, table.schema, at, task)
+    features = sum(1 for column in treated if column.role == "feature")
+    fitted = "fitted on the training rows alone" if "train" in table.parts else FITTED_ON_ALL
+    return Drawn(
+        None if mistakes else FeaturesShape(table, treated),
+        why=(f"{features} columns to learn from; {fitted}",),
+        columns=tuple(_planned(column) for column in treated),
+        mistakes=tuple(mistakes),
+    )
+
+
+def _planned(column: Treated) -> PlannedColumn:
+    treatment = column.summary or column.role
+    return PlannedColumn(column.column, described(column.type), treatment, column.reason)
+
+
+def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
+    optimizer, reason = choose_optimizer(train)
+    why = [f"{train.loss} loss, {type(optimizer).name}: {reason}"]
+    if train.penalty.l2:
+        why.append(f"l2 {train.penalty.l2:g}")
+    if train.goal is not None:
+        why.append(f"stops once {train.goal} on the validation part")
+    return Drawn(ModelShape(features, train, (name,)), why=tuple(why))
+
+
+def draw_evaluate(evaluate: Evaluate, models: Sequence[ModelShape], at: DocumentPath) -> Drawn:
+    table = table_of(models[0])
+    mistakes = _unknown_baselines(evaluate, table, at)
+    if evaluate.by is not None and evaluate.by not in table.schema:
+        mistakes.append(_unknown(evaluate.by, table, (*at, "by")))
+    if len(models) > 1 and evaluate.choose is None and len({m.train.loss for m in models}) > 1:
+        mistakes.append(
+            Mistake(at, "the models are of different losses", "evaluate each in its own step")
+        )
+    parts = ", ".join(table.parts) or "all rows"
+    why = [f"{', '.join(evaluate.metrics)} on {parts}, without gathering rows"]
+    if evaluate.choose is not None:
+        why.append(f"keeps the model with the best {evaluate.choose.metric}")
+    names = tuple(name for model in models for name in model.names)
+    shape = None if mistakes else replace(models[0], names=names)
+    return Drawn(shape, why=tuple(why), mistakes=tuple(mistakes))
+
+
+def _unknown_baselines(evaluate: Evaluate, table: TableShape, at: DocumentPath) -> list[Mistake]:
+    named = [((*at, "baselines", i), name) for i, name in enumerate(evaluate.baselines)]
+    named += [
+        ((*at, "goals", i, "better_than", j), name)
+        for i, goal in enumerate(evaluate.goals)
+        for j, name in enumerate(goal.better_than)
+    ]
+    mistakes = []
+    for path, name in named:
+        if name == MEAN:
+            continue
+        if name not in table.schema:
+            mistakes.append(_unknown(name, table, path))
+        elif table.schema[name].kind not in ("number", "integer", "boolean"):
+            found = f"'{name}' is {described(table.schema[name])}, and a baseline is a number"
+            mistakes.append(Mistake(path, found))
+    return mistakes
+
+
+def _unknown(column: str, table: TableShape, path: DocumentPath) -> Mistake:
+    return Mistake(path, f"unknown column '{column}'", did_you_mean(column, table.schema))
+
+
+def draw_predict(predict: Predict, model: ModelShape, at: DocumentPath) -> Drawn:
+    table = table_of(model)
+    if table.parts and predict.part not in table.parts:
+        fix = f"the parts are {', '.join(table.parts)}"
+        return Drawn(None, mistakes=(Mistake((*at, "part"), f"no part '{predict.part}'", fix),))
+    schema = {**table.schema, "prediction": ColumnType("number")}
+    if model.train.loss == "logistic":
+        schema["prediction"] = ColumnType("text")
+    shape = replace(table, schema=schema, parts=())
+    return Drawn(
+        shape,
+        why=(f"the columns of part {predict.part}, then the predictions",),
+        columns=changed_columns(table.schema, schema, "predicted"),
+    )

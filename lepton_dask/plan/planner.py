@@ -1,0 +1,182 @@
+"""From a pipeline to its plan: steps in order, with what is known of each before it runs.
+
+Reads headers, footers and each file's first MiB. Computes nothing: no task, no row beyond a head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lepton_dask.config.pipeline import Pipeline, Step
+from lepton_dask.data.clean import Clean
+from lepton_dask.data.derive import Derive
+from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.read import Read
+from lepton_dask.data.roots import Roots
+from lepton_dask.data.split import Split
+from lepton_dask.data.write import Predict
+from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.losses import LOSSES, Task
+from lepton_dask.learn.train import Train
+from lepton_dask.plan import models, tables
+from lepton_dask.plan.drawn import Drawn
+from lepton_dask.plan.planned import Plan, PlannedStep
+from lepton_dask.plan.reading import try_read
+from lepton_dask.plan.shapes import FeaturesShape, ModelShape, Shape, TableShape, table_of
+from lepton_dask.resources.classes import classify
+
+
+@dataclass(frozen=True)
+class Planning:
+    """A plan, the shapes behind it, and what was found on the way.
+
+    `mistakes` and `warnings` bear document paths; whoever holds the document places them.
+    """
+
+    plan: Plan
+    shapes: Mapping[str, Shape]
+    tasks: Mapping[str, Task]
+    """For each prepare step, what is to be learnt from it."""
+    mistakes: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...]
+
+
+def make_plan(pipeline: Pipeline, roots: Roots, folder: Path) -> Planning:
+    """Plans every step that can be; a step behind a mistake is left out of what is checked.
+
+    `folder` is where the pipeline's own modules lie.
+    """
+    shapes: dict[str, Shape] = {}
+    prints: dict[str, str] = {}
+    steps: list[PlannedStep] = []
+    mistakes: list[Mistake] = []
+    warnings: list[Mistake] = []
+    tasks, clashes = _tasks(pipeline)
+    mistakes += clashes
+    for step in pipeline.steps:
+        inputs = [_input_shape(name, shapes) for name in step.inputs]
+        known = [shape for shape in inputs if shape is not None]
+        at = ("steps", step.name, step.verb)
+        drawn = Drawn(None)
+        if len(known) == len(inputs):
+            drawn = _draw(step, known, at, roots, folder, tasks.get(step.name))
+        if drawn.shape is not None:
+            shapes[step.name] = drawn.shape
+        mistakes += drawn.mistakes
+        warnings += [Mistake(at, text) for text in drawn.warnings]
+        prints[step.name] = _fingerprint(step, pipeline.seed, prints, drawn.shape)
+        steps.append(_planned(step, drawn, prints[step.name]))
+    plan = Plan(pipeline.name, pipeline.seed, tuple(steps))
+    return Planning(plan, shapes, tasks, tuple(mistakes), tuple(warnings))
+
+
+def _draw(
+    step: Step,
+    inputs: list[Shape],
+    at: DocumentPath,
+    roots: Roots,
+    folder: Path,
+    task: Task | None,
+) -> Drawn:
+    """What becomes of a step's inputs. The configuration has checked that they are of its kind."""
+    match step.action, inputs:
+        case Read() as read, _:
+            return try_read(read, step.name, at, roots)
+        case Clean() as clean, [TableShape() as table]:
+            return tables.draw_clean(clean, table, at)
+        case Derive() as derive, [TableShape() as table]:
+            return tables.draw_derive(derive, table, at, folder)
+        case Split() as split, [TableShape() as table]:
+            return tables.draw_split(split, table, at)
+        case Prepare() as prepare, [TableShape() as table]:
+            return models.draw_prepare(prepare, table, at, task)
+        case Train() as train, [FeaturesShape() as features]:
+            return models.draw_train(train, step.name, features)
+        case Evaluate() as evaluate, _:
+            trained = [shape for shape in inputs if isinstance(shape, ModelShape)]
+            return models.draw_evaluate(evaluate, trained, at)
+        case Predict() as predict, [ModelShape() as model]:
+            return models.draw_predict(predict, model, at)
+        case _, [shape]:
+            return Drawn(shape)
+    raise AssertionError(f"{step.name}: {step.verb} over {inputs}")
+
+
+def _input_shape(name: str, shapes: Mapping[str, Shape]) -> Shape | None:
+    """The shape that an edge carries: a step's, or that of one part of it."""
+    source, _, part = name.partition(".")
+    shape = shapes.get(source)
+    if part and isinstance(shape, TableShape):
+        return replace(shape, parts=())
+    return shape
+
+
+def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:
+    """What each prepare step's target is for, from the losses of the steps that train on it."""
+    tasks: dict[str, Task] = {}
+    mistakes = []
+    for step in pipeline.steps:
+        if not isinstance(step.action, Train):
+            continue
+        task = LOSSES[step.action.loss].task
+        for name in step.inputs:
+            if tasks.setdefault(name, task) != task:
+                found = f"'{name}' already has a step that learns a {_learns(tasks[name])}"
+                path = ("steps", step.name, "train", "loss")
+                mistakes.append(Mistake(path, found, "give this loss a prepare step of its own"))
+    return tasks, mistakes
+
+
+def _learns(task: Task) -> str:
+    return "class" if task == "classification" else "number"
+
+
+def _fingerprint(
+    step: Step, seed: int, prints: Mapping[str, str], shape: Shape | None
+) -> str:
+    """Identifies the step's work: the step, the seed, what is above it, and the files it reads."""
+    content: dict[str, object] = {
+        "verb": step.verb,
+        "action": step.action.model_dump(mode="json", by_alias=True),
+        "seed": seed,
+        "inputs": [(name, prints[name.partition(".")[0]]) for name in step.inputs],
+    }
+    if isinstance(step.action, Read) and isinstance(shape, TableShape):
+        files = {chunk.file.path: chunk.file for chunk in shape.chunks}
+        content["files"] = [
+            (file.stem, file.size_bytes, _modified(path)) for path, file in files.items()
+        ]
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _modified(path: str) -> int | None:
+    local = Path(path)
+    return local.stat().st_mtime_ns if local.is_file() else None
+
+
+def _planned(step: Step, drawn: Drawn, fingerprint: str) -> PlannedStep:
+    table = table_of(drawn.shape) if drawn.shape is not None else None
+    priority = classify(step.priority.importance, step.priority.urgency)
+    why = list(drawn.why)
+    if step.resources:
+        why.append("asks for " + ", ".join(f"{k} {v:g}" for k, v in step.resources.items()))
+    return PlannedStep(
+        name=step.name,
+        verb=step.verb,
+        inputs=step.inputs,
+        fingerprint=fingerprint,
+        chunks=len(table.chunks) if table else None,
+        rows=table.rows if table else None,
+        bytes=table.bytes if table else None,
+        priority_class=priority.name,
+        why=tuple(why),
+        columns=drawn.columns,
+    )
+
+

@@ -1,0 +1,82 @@
+"""Planning a `read`: files, chunks, and the types that their heads show."""
+
+from __future__ import annotations
+
+from dask.utils import format_bytes
+
+from lepton_dask.data.arrow_types import described
+from lepton_dask.data.chunks import CHUNK_BYTES, Chunk
+from lepton_dask.data.content import SourceFile
+from lepton_dask.data.files import find_files
+from lepton_dask.data.head import HEAD_BYTES, Head, read_head
+from lepton_dask.data.read import Read
+from lepton_dask.data.reading import plan_chunks
+from lepton_dask.data.roots import Roots
+from lepton_dask.data.settle import settle_types
+from lepton_dask.data.types import Schema
+from lepton_dask.errors import DocumentPath, UserError
+from lepton_dask.parts import PARTS
+from lepton_dask.plan.drawn import Drawn
+from lepton_dask.plan.planned import PlannedColumn
+from lepton_dask.plan.shapes import TableShape
+
+
+def draw_read(read: Read, name: str, at: DocumentPath, roots: Roots) -> Drawn:
+    """Opens footers and heads, and nothing else. Raises UserError, RunError for damaged files."""
+    files = find_files(read, at, roots)
+    heads = [read_head(read, file) for file in files]
+    settled = settle_types(read, [head.summary for head in heads])
+    chunks = tuple(chunk for file in files for chunk in plan_chunks(read, file))
+    rows = sum(head.expected_rows for head in heads)
+    shape = TableShape(
+        schema=settled.schema,
+        chunks=chunks,
+        rows=rows,
+        bytes=sum(file.size_bytes for file in files),
+        parts=tuple(part for part in PARTS if any(file.part == part for file in files)),
+        origin=name,
+    )
+    return Drawn(
+        shape,
+        why=tuple(_why(files, chunks, heads)),
+        columns=tuple(_columns(read, settled.schema, heads)),
+        warnings=(*settled.warnings, *(text for head in heads for text in head.warnings)),
+    )
+
+
+def _why(files: tuple[SourceFile, ...], chunks: tuple[Chunk, ...], heads: list[Head]) -> list[str]:
+    formats = sorted({file.format for file in files})
+    shown = files[0].shown if len(files) == 1 else f"{len(files)} files"
+    size = format_bytes(sum(file.size_bytes for file in files))
+    why = [f"{shown}: {', '.join(formats)}, {size}"]
+    if len(chunks) == len(files):
+        why.append(f"a file is a chunk up to {format_bytes(CHUNK_BYTES)}, or where it is packed")
+    else:
+        why.append(f"chunks of {format_bytes(CHUNK_BYTES)} or one row group")
+    if not all(head.is_exact for head in heads):
+        why.append("rows estimated from the head and the size")
+    return why
+
+
+def _columns(read: Read, schema: Schema, heads: list[Head]) -> list[PlannedColumn]:
+    rows = sum(head.rows for head in heads)
+    source = f"inferred from the first {format_bytes(HEAD_BYTES)} ({rows:,} rows)"
+    if not rows:
+        source = "the file's schema says so"
+    return [
+        PlannedColumn(
+            column,
+            described(type_),
+            "read",
+            "declared under types" if column in read.types else source,
+        )
+        for column, type_ in schema.items()
+    ]
+
+
+def try_read(read: Read, name: str, at: DocumentPath, roots: Roots) -> Drawn:
+    """The same with mistakes collected instead of raised."""
+    try:
+        return draw_read(read, name, at, roots)
+    except UserError as error:
+        return Drawn(None, mistakes=error.mistakes)

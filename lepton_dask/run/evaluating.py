@@ -1,0 +1,281 @@
+"""Running an `evaluate`: scores by part, baselines, the threshold, the choice, the goals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+
+import numpy as np
+import pandas as pd
+
+from lepton_dask.artifacts.predictor import DEFAULT_THRESHOLD
+from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.columns import NumberColumn
+from lepton_dask.data.hashing import distinct_texts
+from lepton_dask.data.prepared import Prepared, label_text
+from lepton_dask.data.tables import to_table
+from lepton_dask.errors import Mistake, UserError
+from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
+from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.metrics import METRICS, Predicted
+from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.passes import ShardPasses
+from lepton_dask.learn.scoring import Scores, choose_threshold, score
+from lepton_dask.learn.sweeps import Predictions, Sweeps
+from lepton_dask.run.outcome import Evaluated
+from lepton_dask.run.outcome import Scores as Values
+from lepton_dask.run.values import ModelValue, PartName
+from lepton_dask.run.work import Work
+
+MEAN = "mean"
+MOST_LEVELS = 50
+"""Levels of `by` that are scored one by one; a column with more is no group to compare."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A model with its threshold and its scores by part."""
+
+    value: ModelValue
+    threshold: float | None
+    scores: Mapping[PartName, Scores]
+
+    def values(self) -> dict[str, Values]:
+        return {part: each.values for part, each in self.scores.items()}
+
+
+def evaluate_models(
+    work: Work, evaluate: Evaluate, models: Sequence[ModelValue]
+) -> tuple[ModelValue, Evaluated]:
+    """The model that the step stands for, its threshold set, and its scores."""
+    metrics = _metrics(evaluate)
+    candidates = [_candidate(work, evaluate, value, metrics) for value in models]
+    best = _chosen(work, evaluate, candidates)
+    baselines = {
+        name: _baseline(work, name, best.value, metrics) for name in _baseline_names(evaluate)
+    }
+    by = _by_level(work, evaluate.by, best, metrics) if evaluate.by else {}
+    _tell(work, best)
+    evaluated = Evaluated(
+        model=best.value.step,
+        scores=best.values(),
+        rows={part: each.rows for part, each in best.scores.items()},
+        labels=_labels(best),
+        positive=_positive(best.value.features.prepared),
+        threshold=best.threshold,
+        baselines=baselines,
+        by=by,
+        candidates={each.value.step: each.values() for each in candidates}
+        if len(candidates) > 1
+        else {},
+        missed=tuple(_missed(evaluate, best.values(), baselines)),
+    )
+    return _with_threshold(best), evaluated
+
+
+def _metrics(evaluate: Evaluate) -> list[str]:
+    named = [*evaluate.metrics, *(goal.metric for goal in evaluate.goals)]
+    if evaluate.choose is not None:
+        named.append(evaluate.choose.metric)
+    if evaluate.threshold is not None:
+        named.append(evaluate.threshold.metric)
+    return list(dict.fromkeys(named))
+
+
+def _candidate(
+    work: Work, evaluate: Evaluate, value: ModelValue, metrics: Sequence[str]
+) -> _Candidate:
+    loss = LOSSES[value.train.loss]
+    predictions = {
+        part: Sweeps(work.dispatch, shards, loss).predict(value.descent.theta)
+        for part, shards in value.features.shards.items()
+    }
+    threshold = _threshold(work, evaluate, predictions)
+    used = DEFAULT_THRESHOLD if threshold is None else threshold
+    scores = {
+        part: score(work.dispatch, each, metrics, loss.task, threshold=used)
+        for part, each in predictions.items()
+    }
+    return _Candidate(value, threshold, scores)
+
+
+def _threshold(
+    work: Work, evaluate: Evaluate, predictions: Mapping[PartName, Predictions]
+) -> float | None:
+    wanted = evaluate.threshold
+    if wanted is None:
+        return None
+    if "validation" not in predictions:
+        at = (*work.at, "threshold")
+        raise UserError([Mistake(at, "is chosen on the validation part, and there is none")])
+    found = choose_threshold(work.dispatch, predictions["validation"], wanted)
+    if found is None:
+        work.warn(
+            f"no threshold gives {wanted.metric} of at least {wanted.at_least:g} on the validation "
+            f"part; it stays at {DEFAULT_THRESHOLD:g}"
+        )
+    return found
+
+
+def _chosen(work: Work, evaluate: Evaluate, candidates: Sequence[_Candidate]) -> _Candidate:
+    choose = evaluate.choose
+    if choose is None:
+        if len(candidates) > 1:
+            at = (*work.at, "choose")
+            raise UserError([Mistake(at, "several models, and none is chosen", "add 'choose'")])
+        return candidates[0]
+    metric = METRICS[choose.metric]
+    scored = [
+        (value, each)
+        for each in candidates
+        if (value := each.scores[choose.part].values[choose.metric]) is not None
+    ]
+    if not scored:
+        at = (*work.at, "choose")
+        raise UserError([Mistake(at, f"{choose.metric} is defined for none of the models")])
+    best = scored[0]
+    for other in scored[1:]:
+        if metric.better(other[0], best[0]):
+            best = other
+    return best[1]
+
+
+def _with_threshold(best: _Candidate) -> ModelValue:
+    if best.threshold is None:
+        return best.value
+    return replace(best.value, model=replace(best.value.model, threshold=best.threshold))
+
+
+def _baseline_names(evaluate: Evaluate) -> list[str]:
+    better = [name for goal in evaluate.goals for name in goal.better_than]
+    return list(dict.fromkeys([*evaluate.baselines, *better]))
+
+
+def _baseline(
+    work: Work, name: str, value: ModelValue, metrics: Sequence[str]
+) -> dict[str, Values]:
+    loss = LOSSES[value.train.loss]
+    features = value.features
+    if name == MEAN:
+        objective = Objective(loss, value.train.penalty)
+        training = features.shards[features.table.training()]
+        null = ShardPasses.over(work.dispatch, objective, training, None).null_model()
+        predictions = {
+            part: Sweeps(work.dispatch, shards, loss).predict(null.theta)
+            for part, shards in features.shards.items()
+        }
+    else:
+        predictions = {
+            part: Predictions.of_chunks(
+                work.map("baseline", _column, table.partitions, repeat(features.prepared), repeat(name)),
+                features.shards[part].rows,
+            )
+            for part, table in features.table.parts.items()
+        }
+    return {
+        part: score(work.dispatch, each, metrics, loss.task).values
+        for part, each in predictions.items()
+    }
+
+
+def _column(frame: pd.DataFrame, prepared: Prepared, name: str) -> list[Predicted]:
+    """A column's values as predictions; a missing one is none."""
+    columns = to_columns(to_table(frame)[0])
+    target, weight, usable = prepared.target_and_weight(columns)
+    column = columns[name]
+    assert isinstance(column, NumberColumn)
+    values = np.where(column.missing, np.nan, column.values)
+    return [Predicted(target[usable], values[usable], weight[usable])]
+
+
+def _by_level(
+    work: Work, by: str, best: _Candidate, metrics: Sequence[str]
+) -> dict[str, dict[str, Values]]:
+    """by[part][level]: the scores of the rows with each value of a column."""
+    value = best.value
+    loss = LOSSES[value.train.loss]
+    threshold = DEFAULT_THRESHOLD if best.threshold is None else best.threshold
+    found: dict[str, dict[str, Values]] = {}
+    for part, table in value.features.table.parts.items():
+        chunks = work.map("by", _grouped, table.partitions, repeat(value), repeat(by))
+        present = work.gather(work.map("levels", list, chunks))
+        levels = sorted({level for chunk in present for level in chunk})
+        if len(levels) > MOST_LEVELS:
+            work.warn(f"'{by}' has {len(levels)} values: too many to score one by one")
+            return {}
+        found[part] = {}
+        for level in levels:
+            tasks = work.map("level", _of_level, chunks, repeat(level))
+            predictions = Predictions.of_chunks(tasks, value.features.shards[part].rows)
+            scores = score(work.dispatch, predictions, metrics, loss.task, threshold=threshold)
+            found[part][level] = {"rows": scores.rows, **scores.values}
+    return found
+
+
+def _grouped(frame: pd.DataFrame, value: ModelValue, by: str) -> dict[str, Predicted]:
+    """A chunk's targets and predictions, by the text of a column's value."""
+    table, _ = to_table(frame)
+    columns = to_columns(table)
+    target, weight, usable = value.features.prepared.target_and_weight(columns)
+    scores = value.model.score_columns(columns)
+    made = scores.predictions if scores.probabilities is None else scores.probabilities[:, 1]
+    codes, texts = distinct_texts(table[by])
+    groups = {}
+    for code, text in enumerate(texts):
+        rows = usable & (codes == code)
+        if rows.any():
+            predicted = Predicted(target[rows], np.asarray(made, float)[rows], weight[rows])
+            groups["(missing)" if text is None else text] = predicted
+    return groups
+
+
+def _of_level(groups: Mapping[str, Predicted], level: str) -> list[Predicted]:
+    nothing = np.empty(0)
+    return [groups.get(level, Predicted(nothing, nothing, nothing))]
+
+
+def _positive(prepared: Prepared) -> str | int | float | bool | None:
+    return None if prepared.classes is None else prepared.classes[-1]
+
+
+def _labels(best: _Candidate) -> dict[str, dict[str, int]]:
+    classes = best.value.features.prepared.classes
+    if classes is None:
+        return {}
+    negative, positive = (label_text(label) for label in classes)
+    return {
+        part: {negative: each.rows - (each.positives or 0), positive: each.positives or 0}
+        for part, each in best.scores.items()
+    }
+
+
+def _tell(work: Work, best: _Candidate) -> None:
+    for part, scores in best.scores.items():
+        for metric, reason in scores.undefined.items():
+            work.warn(f"{metric} is not defined on part {part}: {reason}")
+
+
+def _missed(
+    evaluate: Evaluate, scores: Mapping[str, Values], baselines: Mapping[str, Mapping[str, Values]]
+) -> Iterator[str]:
+    for goal in evaluate.goals:
+        values = scores.get(goal.part, {})
+        value = values.get(goal.metric)
+        shown = "undefined" if value is None else f"{value:.6g}"
+        what = f"{goal.metric} on {goal.part} is {shown}"
+        if not goal.bound_met(value):
+            yield f"{what}, and should be {_bound(goal)}"
+        for name in goal.better_than:
+            other = baselines[name].get(goal.part, {}).get(goal.metric)
+            better = METRICS[goal.metric].better
+            if value is None or (other is not None and not better(value, other)):
+                yield f"{what}, and should be better than {name}'s {other}"
+
+
+def _bound(goal: EvaluationGoal) -> str:
+    if goal.at_least is not None:
+        return f"at least {goal.at_least:g}"
+    if goal.at_most is not None:
+        return f"at most {goal.at_most:g}"
+    return "defined"

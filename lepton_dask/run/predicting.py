@@ -1,0 +1,55 @@
+"""Running a `predict` and a `write`."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.scored import append_scores, scored_schema
+from lepton_dask.artifacts.tablefile import TableWriter
+from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.write import Predict, Write
+from lepton_dask.errors import RunError
+from lepton_dask.run.values import ModelValue, PartTable, TableValue
+from lepton_dask.run.work import Work
+
+
+def predict_part(work: Work, predict: Predict, value: ModelValue) -> TableValue:
+    """The rows of one part with the model's predictions behind their columns."""
+    table = value.features.table
+    name = predict.part if predict.part in table.parts else next(iter(table.parts))
+    part = table.parts[name]
+    frames = work.map("predict", _predict, part.partitions, repeat(value.model))
+    work.settle(frames, "chunks predicted")
+    schema = scored_schema(table.schema, value.model)
+    predicted = PartTable(tuple(frames), part.files, part.rows, schema)
+    return TableValue({"all": predicted}, schema, table.origin)
+
+
+def _predict(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
+    table, row_numbers = to_table(frame)
+    scores = model.score_columns(to_columns(table))
+    return to_frame(append_scores(table, scores, model), row_numbers)
+
+
+def write_table(work: Work, write: Write, table: TableValue, folder: Path) -> Path:
+    """The table's rows, part by part and chunk by chunk, in a file of the run folder."""
+    path = (folder / write.path).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise RunError(f"'{write.path}' leaves the run folder", step=work.step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chunks = [chunk for part in table.parts.values() for chunk in part.partitions]
+    with TableWriter(path) as writer:
+        for chunk in chunks:
+            [arrow] = work.gather(work.map("fetch", _arrow, [chunk]))
+            writer.write(arrow)
+    return path
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    return to_table(frame)[0]

@@ -1,0 +1,114 @@
+"""Running a `read`: bounds, rows, one schema for all chunks, and what was set aside."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+
+import pandas as pd
+
+from lepton_dask.data.chunks import Chunk, ChunkSummary, ParsedChunk
+from lepton_dask.data.quarantine import merge_quarantined, too_many_bad
+from lepton_dask.data.read import Read
+from lepton_dask.data.reading import (
+    conform_chunk,
+    needs_scan,
+    parse_chunk,
+    scan_chunk,
+    settle_bounds,
+)
+from lepton_dask.data.settle import settle_types
+from lepton_dask.data.tables import to_frame
+from lepton_dask.errors import RunError
+from lepton_dask.parts import PARTS
+from lepton_dask.run.values import Origin, PartName, PartTable, TableValue
+from lepton_dask.run.work import Work
+
+
+def read_table(
+    work: Work, read: Read, planned: Sequence[Chunk], max_bad_share: float
+) -> TableValue:
+    """The files' rows on the workers, one partition a chunk.
+
+    Raises UserError for what the reading shows to be wrong, RunError where more than
+    `max_bad_share` of the rows or of a column's values were set aside.
+    """
+    chunks = _settle_chunks(work, read, planned)
+    parsed = work.map("parse", parse_chunk, repeat(read), chunks)
+    work.settle(parsed, "chunks read")
+    summaries: list[ChunkSummary] = work.gather(work.map("types", ParsedChunk.summary, parsed))
+    settled = settle_types(read, summaries)
+    conformed = work.map("conform", conform_chunk, repeat(read), parsed, repeat(settled.schema))
+    final: list[ChunkSummary] = work.gather(work.map("types", ParsedChunk.summary, conformed))
+    for warning in settled.warnings:
+        work.warn(warning)
+    _check_quarantine(work, final, max_bad_share)
+    frames = work.map("rows", _frame, conformed)
+    work.settle(frames, "chunks typed")
+    parts: dict[PartName, list[int]] = defaultdict(list)
+    for i, chunk in enumerate(chunks):
+        parts[chunk.file.part or "all"].append(i)
+    ordered: list[PartName] = [*(part for part in PARTS if part in parts)] or ["all"]
+    return TableValue(
+        parts={
+            name: PartTable(
+                partitions=tuple(frames[i] for i in parts[name]),
+                files=tuple(chunks[i].file for i in parts[name]),
+                rows=tuple(final[i].rows for i in parts[name]),
+                schema=settled.schema,
+            )
+            for name in ordered
+        },
+        schema=settled.schema,
+        origin=Origin(read, settled.schema, ()),
+    )
+
+
+def _settle_chunks(work: Work, read: Read, planned: Sequence[Chunk]) -> list[Chunk]:
+    """The chunks with exact bounds; files of several text chunks are scanned for them."""
+    files = list(_by_file(planned))
+    scanned = {
+        number: work.map("scan", scan_chunk, repeat(read), chunks)
+        for number, chunks in enumerate(files)
+        if needs_scan(chunks)
+    }
+    work.settle([future for futures in scanned.values() for future in futures], "chunks scanned")
+    settled: list[Chunk] = []
+    for number, chunks in enumerate(files):
+        if number in scanned:
+            settled += settle_bounds(read, chunks, work.gather(scanned[number]))
+        else:
+            settled += chunks
+    return settled
+
+
+def _by_file(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    of_file: list[Chunk] = []
+    for chunk in chunks:
+        if of_file and chunk.file.path != of_file[0].file.path:
+            yield of_file
+            of_file = []
+        of_file.append(chunk)
+    yield of_file
+
+
+def _check_quarantine(work: Work, summaries: Sequence[ChunkSummary], max_bad_share: float) -> None:
+    quarantined = merge_quarantined(summary.quarantined for summary in summaries)
+    rows = sum(summary.rows for summary in summaries)
+    reasons = too_many_bad(quarantined, rows, max_bad_share)
+    if reasons:
+        raise RunError(
+            "; ".join(reasons),
+            fix="mend the data, or allow more with max_bad_share in a clean step",
+            step=work.step,
+        )
+    if quarantined.rows:
+        bad = quarantined.rows
+        work.warn(f"{bad.count:,} malformed rows were left out; the first: {bad}")
+    for column, bad in quarantined.values.items():
+        work.warn(f"column '{column}': {bad.count:,} bad values became missing; the first: {bad}")
+
+
+def _frame(parsed: ParsedChunk) -> pd.DataFrame:
+    return to_frame(parsed.table, parsed.row_numbers)

@@ -1,0 +1,120 @@
+"""Running a `train`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+
+from lepton_dask.artifacts.frames import InputColumn
+from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.replay import PythonStep, Rename
+from lepton_dask.data.arrow_types import declared_format
+from lepton_dask.data.prepared import Prepared
+from lepton_dask.errors import RunError
+from lepton_dask.events import Iterated
+from lepton_dask.learn.descent import Descent, Iteration, descend
+from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.passes import ShardPasses
+from lepton_dask.learn.train import Train, choose_optimizer
+from lepton_dask.run.values import FeaturesValue, ModelValue, Origin
+from lepton_dask.run.work import Work
+
+
+def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str) -> ModelValue:
+    """Trains on the training part, validates on the validation part.
+
+    Raises RunError where the descent diverged.
+    """
+    optimizer, _ = choose_optimizer(train)
+    objective = Objective(LOSSES[train.loss], train.penalty)
+    shards = features.shards
+    training = shards[features.table.training()]
+    validation = shards.get("validation") if train.validates else None
+
+    def heard(each: Iteration) -> None:
+        work.emit(
+            Iterated(
+                work.step,
+                each.iteration,
+                each.passes,
+                each.seconds,
+                each.loss,
+                each.gradient_norm,
+                each.validation,
+            )
+        )
+
+    descent = descend(
+        train,
+        optimizer,
+        ShardPasses.over(work.dispatch, objective, training, validation),
+        seed=work.seed,
+        on_iteration=heard,
+        check=work.dispatch.check,
+    )
+    _tell(work, train, descent)
+    return ModelValue(
+        work.step, train, features, descent, _model(train, features, descent, pipeline)
+    )
+
+
+def _tell(work: Work, train: Train, descent: Descent) -> None:
+    if descent.stopped.code == "diverged":
+        raise RunError(
+            f"the training diverged: {descent.stopped.reason}",
+            fix="use a smaller learning_rate, learning_rate: auto, or the optimizer lbfgs",
+            step=work.step,
+        )
+    if descent.stopped.code == "max_passes" and train.tolerance > 0:
+        norm = descent.history[-1].gradient_norm
+        work.warn(
+            f"not converged after {descent.passes} passes: the gradient is {norm:.1e}, the "
+            f"tolerance {train.tolerance:g}; raise max_passes, or add a penalty"
+        )
+    if train.goal is not None and descent.stopped.code != "goal":
+        work.warn(f"the goal {train.goal} was not met: {descent.stopped.reason}")
+
+
+def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: str) -> Model:
+    return Model(
+        name=pipeline,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=version("lepton_dask"),
+        inputs=_inputs(features),
+        missing_values=features.table.origin.read.missing_values,
+        replay=features.table.origin.replay,
+        prepared=features.prepared,
+        loss=train.loss,
+        coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
+        intercept=float(descent.theta[-1]),
+    )
+
+
+def _inputs(features: FeaturesValue) -> tuple[InputColumn, ...]:
+    """The columns of the first read that predicting needs, with their frozen types."""
+    origin = features.table.origin
+    needed = _needed(origin, features.prepared)
+    return tuple(
+        InputColumn(name, type_.kind, type_.zone, declared_format(origin.read.types.get(name)))
+        for name, type_ in origin.schema.items()
+        if name in needed
+    )
+
+
+def _needed(origin: Origin, prepared: Prepared) -> set[str]:
+    """The features' columns as the first read calls them. A function of the user's own may look at
+    any column, so it gets all but the target."""
+    needed, target = set(prepared.columns), prepared.target.column
+    gets_all = False
+    for step in reversed(origin.replay):
+        match step:
+            case Rename(names):
+                old = {new: name for name, new in names.items()}
+                needed = {old.get(name, name) for name in needed}
+                target = old.get(target, target)
+            case PythonStep():
+                gets_all = True
+    return set(origin.schema) - {target} if gets_all else needed

@@ -1,0 +1,90 @@
+"""Problems for the learn room, and passes over them in memory: no Dask, no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from lepton_dask.learn.kernel import column_sums, linear_predictor, sweep_block
+from lepton_dask.learn.losses import LOSSES, Loss
+from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
+from lepton_dask.learn.penalty import Penalty
+from lepton_dask.matrix import Block, Floats
+
+
+def make_block(
+    *,
+    rows: int = 300,
+    dense: int = 4,
+    levels: Sequence[int] = (3, 5),
+    loss: str = "logistic",
+    weighted: bool = True,
+    seed: int = 0,
+) -> Block:
+    """Random rows whose target follows a random linear model."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, dense))
+    codes = np.column_stack(
+        [rng.integers(0, count, rows, dtype=np.int32) for count in levels]
+        or [np.empty((rows, 0), np.int32)]
+    )
+    z = X @ rng.normal(size=dense) + sum(
+        rng.normal(size=count)[codes[:, q]] for q, count in enumerate(levels)
+    )
+    if loss == "logistic":
+        target = (rng.random(rows) < 1 / (1 + np.exp(-z))).astype(float)
+    else:
+        target = z + rng.normal(size=rows)
+    weight = rng.uniform(0.2, 3.0, rows) if weighted else np.ones(rows)
+    return Block(X, codes, target, weight)
+
+
+def split_block(block: Block, bounds: Sequence[int]) -> list[Block]:
+    """The block cut at the given rows."""
+    edges = [0, *bounds, len(block.target)]
+    return [Block(*(array[start:stop] for array in block)) for start, stop in pairwise(edges)]
+
+
+def one_hot(block: Block, levels: Sequence[int]) -> Floats:
+    """The columns that a code column stands for, beside the dense ones: (n, D)."""
+    columns = [np.eye(count)[block.codes[:, q]] for q, count in enumerate(levels)]
+    return np.hstack([block.dense, *columns])
+
+
+class BlockPasses:
+    """The training loop's passes over blocks in memory."""
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        levels: Sequence[int],
+        loss: str = "logistic",
+        l2: float = 0.0,
+        validation: Block | None = None,
+    ) -> None:
+        self.loss: Loss = LOSSES[loss]
+        self.objective = Objective(self.loss, Penalty(l2=l2))
+        self.blocks, self.levels, self.validation = blocks, tuple(levels), validation
+        self.count = 0
+
+    def null_model(self) -> NullModel:
+        sums = [column_sums(block, self.levels) for block in self.blocks]
+        return self.objective.null_model(total_columns(sums))
+
+    def evaluate(self, theta: Floats) -> Evaluation:
+        self.count += 1
+        sums = [sweep_block(block, self.levels, self.loss, theta) for block in self.blocks]
+        return self.objective.evaluate(theta, total(sums))
+
+    def validation_loss(self, theta: Floats) -> float:
+        assert self.validation is not None
+        sums = sweep_block(self.validation, self.levels, self.loss, theta)
+        return sums.loss / sums.weight
+
+    def validation_metric(self, theta: Floats, metric: str) -> float | None:
+        assert self.validation is not None
+        assert metric == "accuracy"
+        z = linear_predictor(self.validation, self.levels, theta)
+        return float(np.mean((z > 0) == self.validation.target))
