@@ -14,11 +14,14 @@ from pathlib import Path
 
 import dask
 import distributed
+from dask.system import CPU_COUNT
 from dask.utils import format_bytes, parse_bytes
 from distributed import Client, Security
+from distributed.system import MEMORY_LIMIT
 
-from lepton_dask.config.cluster import AddressCluster, ClusterConfig, LocalCluster
-from lepton_dask.errors import ClusterError
+from lepton_dask.config.cluster import AddressCluster, LocalCluster, TlsFiles
+from lepton_dask.config.load import LoadedConfig
+from lepton_dask.errors import ClusterError, Mistake, UserError
 
 LOOPBACK = "127.0.0.1"
 MEMORY_RESOURCE = "memory"
@@ -74,13 +77,14 @@ def _worker_count(client: Client) -> int:
 
 
 @contextmanager
-def connect(config: ClusterConfig, *, scheduler: str | None = None) -> Iterator[Session]:
+def connect(loaded: LoadedConfig, *, scheduler: str | None = None) -> Iterator[Session]:
     """A session on the configuration's cluster, or on the scheduler at the given address.
 
     A cluster that is started here listens on loopback alone and is closed, with its scratch
     folder, when the session ends. Raises ClusterError where nothing answers or no worker comes
     within the configuration's time limit.
     """
+    config = loaded.config
     cluster = config.cluster
     if scheduler is not None:
         tls = cluster.tls if isinstance(cluster, AddressCluster) else None
@@ -88,7 +92,7 @@ def connect(config: ClusterConfig, *, scheduler: str | None = None) -> Iterator[
     opened = (
         _started(cluster, config.dashboard)
         if isinstance(cluster, LocalCluster)
-        else _reached(cluster, config.worker_timeout_s)
+        else _reached(cluster, loaded.folder, config.worker_timeout_s)
     )
     with opened as client:
         _wait_for_workers(client, config.worker_timeout_s)
@@ -129,11 +133,11 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
 def _memory_bytes(config: LocalCluster) -> float:
     if config.memory_per_worker is not None:
         return float(parse_bytes(config.memory_per_worker))
-    return float(distributed.system.MEMORY_LIMIT / _workers(config))
+    return float(MEMORY_LIMIT / _workers(config))
 
 
 def _workers(config: LocalCluster) -> int:
-    return config.workers or max(1, distributed.system.CPU_COUNT // config.threads_per_worker)
+    return config.workers or max(1, CPU_COUNT // config.threads_per_worker)
 
 
 @contextmanager
@@ -165,9 +169,10 @@ def _free_address(dashboard: str) -> str:
 
 
 @contextmanager
-def _reached(config: AddressCluster, timeout_s: float) -> Iterator[Client]:
+def _reached(config: AddressCluster, folder: Path, timeout_s: float) -> Iterator[Client]:
+    security = _security(config.tls, folder) if config.tls else None
     try:
-        client = Client(config.address, security=_security(config), timeout=timeout_s)
+        client = Client(config.address, security=security, timeout=timeout_s)
     except (OSError, TimeoutError) as error:
         hint = "" if config.tls else "; does it want TLS (`tls:` in the configuration)?"
         raise ClusterError(
@@ -186,17 +191,22 @@ def _reason(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _security(config: AddressCluster) -> Security | None:
-    if config.tls is None:
-        return None
-    for file in (config.tls.ca_file, config.tls.cert_file, config.tls.key_file):
-        if not Path(file).is_file():
-            raise ClusterError(f"the certificate file {file} is not there")
+def _security(tls: TlsFiles, folder: Path) -> Security:
+    """The certificate files, looked up from the configuration's folder."""
+    files = [folder / file for file in (tls.ca_file, tls.cert_file, tls.key_file)]
+    mistakes = [
+        Mistake(("cluster", "tls", key), f"there is no file '{file}'")
+        for key, file in zip(("ca_file", "cert_file", "key_file"), files, strict=True)
+        if not file.is_file()
+    ]
+    if mistakes:
+        raise UserError(mistakes)
+    ca_file, cert_file, key_file = map(str, files)
     return Security(
         require_encryption=True,
-        tls_ca_file=config.tls.ca_file,
-        tls_client_cert=config.tls.cert_file,
-        tls_client_key=config.tls.key_file,
+        tls_ca_file=ca_file,
+        tls_client_cert=cert_file,
+        tls_client_key=key_file,
     )
 
 

@@ -109,6 +109,16 @@ class RunError(LeptonError):
         text = f"{', '.join(where)}: {self.what}" if where else self.what
         return f"{text}; {self.fix}" if self.fix else text
 
+    def within(self, step: str) -> RunError:
+        """The same error with a step's name on it, where it has none yet."""
+        return RunError(
+            self.what,
+            fix=self.fix,
+            step=self.step or step,
+            file=self.file,
+            partition=self.partition,
+        )
+
     def __reduce__(self) -> tuple[object, ...]:
         # Raised on workers too: BaseException's own pickling would lose the keyword arguments.
         return _run_error, (self.what, self.fix, self.step, self.file, self.partition)

@@ -266,12 +266,12 @@ class TestRows:
 
 class TestSettledTypes:
     def test_a_column_that_turns_to_text_later_is_text_throughout(self, tmp_path: Path):
-        content = "a,b\n007,1\n008,2\n" * 5 + "x9,1.5\n"
+        content = "a,b\n" + "007,1\n008,2\n" * 5 + "x9,1.5\n"
         read = Read(path=written(tmp_path, content))
         schema, _ = settled(read, 20)
         assert dict(schema.schema) == {"a": TEXT, "b": NUMBER}
         assert "column 'a' is read as text" in schema.warnings[0]
-        assert columns_of(read, 20)["a"] == ["007", "008", *["a", "007", "008"] * 4, "x9"]
+        assert columns_of(read, 20)["a"] == ["007", "008"] * 5 + ["x9"]
 
     def test_chunks_settle_to_what_the_whole_file_gives(self, tmp_path: Path):
         content = "i,n,d,e\n" + "1,1,2013-01-01,\n" * 9 + "2,0.5,2013-01-01 10:00:00,7\n"
@@ -372,7 +372,8 @@ def test_a_file_that_is_gone_fails_with_its_name(tmp_path: Path):
         parse_chunk(read, plan_chunks(read, file)[0])
 
 
-fields = st.text(st.sampled_from('ab",\n\r é0'), max_size=6)
+# Without "\r": Python's writer does not quote it before version 3.13.
+fields = st.text(st.sampled_from('ab",\n é0'), max_size=6)
 
 
 @settings(max_examples=60, deadline=None)

@@ -143,6 +143,13 @@ def test_row_60_a_rate_that_diverges_is_halved_until_the_fit_converges():
     assert result.stopped.code == "tolerance"
 
 
+def test_row_60_a_rate_that_no_halving_saves_has_diverged():
+    passes = make_passes("squared")
+    train = rules(max_passes=5000).model_copy(update={"loss": "squared"})
+    result = descend(train, GradientDescent(learning_rate=1e30), passes)
+    assert result.stopped.code == "diverged"
+
+
 def test_an_objective_that_only_rose_has_diverged():
     result = descend(rules(max_passes=5), GradientDescent(learning_rate=3.0), OneParameter())
     assert result.stopped.code == "diverged"

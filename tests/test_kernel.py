@@ -120,17 +120,21 @@ def test_rows_of_weight_zero_contribute_nothing():
     np.testing.assert_allclose(weighed.gradient, alone.gradient, rtol=1e-12, atol=1e-12)
 
 
-def test_sums_are_equal_to_the_byte_for_misaligned_and_strided_arrays():
+def test_sums_are_equal_to_the_byte_for_misaligned_and_transposed_arrays():
     block, levels = make_block(rows=1000, dense=7), (3, 5)
     theta = theta_for(7, levels)
     misaligned = np.frombuffer(b"x" + block.dense.tobytes(), np.uint8)[1:].view(np.float64)
     assert not misaligned.flags.aligned
-    odd = block._replace(
-        dense=misaligned.reshape(block.dense.shape), codes=np.asfortranarray(block.codes)
+    arrived = block._replace(dense=misaligned.reshape(block.dense.shape))
+    transposed = block._replace(
+        dense=np.asfortranarray(block.dense), codes=np.asfortranarray(block.codes)
     )
-    one, other = (sweep_block(b, levels, LOSSES["logistic"], theta) for b in (block, odd))
-    assert one.gradient.tobytes() == other.gradient.tobytes()
-    assert one.loss == other.loss
+    one, *others = (
+        sweep_block(b, levels, LOSSES["logistic"], theta) for b in (block, arrived, transposed)
+    )
+    for other in others:
+        assert one.gradient.tobytes() == other.gradient.tobytes()
+        assert one.loss == other.loss
 
 
 def test_a_pass_changes_none_of_its_arguments():

@@ -1,5 +1,7 @@
 """Every loss keeps the contract of `Loss`; a new one is a row in ORACLES."""
 
+import subprocess
+import sys
 from typing import get_args
 
 import numpy as np
@@ -23,6 +25,15 @@ def grid(name):
 
 def test_the_names_in_the_grammar_are_the_losses():
     assert set(get_args(LossName)) == set(LOSSES) == set(ORACLES)
+
+
+def test_a_bundle_can_import_the_losses_without_dask_and_pydantic():
+    script = """
+import sys
+import lepton_dask.learn.losses
+sys.exit(bool({"dask", "distributed", "pydantic", "pyarrow"} & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 @every_loss

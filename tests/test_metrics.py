@@ -15,16 +15,18 @@ from lepton_dask.learn.metrics import (
     THRESHOLDED,
     ClassMetric,
     NumberMetric,
-    Predicted,
     RankMetric,
     Undefined,
+    metric_mistake,
+)
+from lepton_dask.learn.ranking import cut, merge, range_tally, rank, sample, splitters
+from lepton_dask.learn.tallies import (
+    Predicted,
     class_tally,
     merged_classes,
     merged_numbers,
-    metric_mistake,
     number_tally,
 )
-from lepton_dask.learn.ranking import cut, merge, range_tally, rank, sample, splitters
 
 
 def at(function, threshold=0.5):

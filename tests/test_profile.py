@@ -145,7 +145,8 @@ def test_extremes_of_integers_are_exact_beyond_what_a_float_holds() -> None:
 
 
 def test_the_two_zeros_are_one_level() -> None:
-    assert len(column([0.0, -0.0, 1.0]).columns["x"].levels) == 2
+    merged = merge_profiles(column([0.0, 1.0]), column([-0.0, 1.0]))
+    assert merged.columns["x"].levels.pairs() == [(0.0, 2), (1.0, 2)]
 
 
 def test_texts_of_a_dictionary_that_no_row_has_are_not_levels() -> None:

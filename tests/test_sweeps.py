@@ -15,13 +15,14 @@ from lepton_dask.errors import ClusterError, Interrupted, RunError
 from lepton_dask.learn.descent import descend
 from lepton_dask.learn.evaluate import Threshold
 from lepton_dask.learn.losses import LOSSES
-from lepton_dask.learn.metrics import METRICS, Predicted, class_tally
+from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.optimizers import GradientDescent, Lbfgs
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.scoring import choose_threshold, score
 from lepton_dask.learn.sweeps import Dispatch, Predictions, Shards, Sweeps
+from lepton_dask.learn.tallies import Predicted, class_tally
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import DesignMatrix
 
@@ -175,6 +176,7 @@ def test_priority_resources_and_retries_reach_every_task_of_a_pass():
         dispatch = Dispatch(client, priority=7, resources={"slots": 1}, retries=3)
         shards = Shards.place(dispatch, design(client, make_block(rows=700)))
         futures = dispatch.map("probe", len, shards.futures)
+        dispatch.wait(futures)
         keys = [future.key for future in (*shards.futures, *futures)]
         seen = client.run_on_scheduler(note, keys=keys)
     assert set(map(repr, seen.values())) == {repr((-7, {"slots": 1}, 3))}

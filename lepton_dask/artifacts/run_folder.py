@@ -88,9 +88,13 @@ class RunFolder:
             ) from None
         return cls(work, folder, datetime.now(UTC))
 
+    @property
+    def seconds(self) -> float:
+        """Since the run started."""
+        return (datetime.now(UTC) - self.started).total_seconds()
+
     def commit(self, state: State, exit_code: int, name: str) -> Path:
         """Writes the manifest, gives the folder its name and returns it."""
-        seconds = (datetime.now(UTC) - self.started).total_seconds()
         write_json(
             self.work / MANIFEST,
             {
@@ -98,7 +102,7 @@ class RunFolder:
                 "state": state,
                 "exit_code": exit_code,
                 "started": self.started.isoformat(timespec="seconds"),
-                "seconds": round(seconds, 3),
+                "seconds": round(self.seconds, 3),
             },
         )
         if self.final.exists():

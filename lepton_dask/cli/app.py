@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -88,10 +87,10 @@ def validate(pipeline: PipelineFile, on: On = None, set_: Set = None, as_json: A
     except UserError as error:
         if not as_json:
             raise
-        _print_json(documents.mistakes(error.mistakes, valid=False))
+        _print_json(documents.validation(error.mistakes, ()))
         raise typer.Exit(error.exit_code) from None
     if as_json:
-        _print_json(documents.mistakes(planned.warnings, valid=True))
+        _print_json(documents.validation((), planned.warnings))
         return
     for warning in planned.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -235,10 +234,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LeptonError as error:
         print(f"lepton: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("lepton: stopped", file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from lepton_dask.config.cluster import ClusterConfig
 from lepton_dask.config.defaults import check_defaults, spread
 from lepton_dask.config.document import Document, read_mapping
+from lepton_dask.config.emit import to_yaml
 from lepton_dask.config.explain import build
 from lepton_dask.config.extends import read_extended
 from lepton_dask.config.flow import check_flow
@@ -74,7 +72,7 @@ def load_pipeline(
         pipeline=_assemble(heading, graph),
         document=document,
         secrets=_longest_first(resolved.secrets),
-        as_run=_dump(changed) if overrides or written.extends else written.text,
+        as_run=to_yaml(plain(changed)) if overrides or written.extends else written.text,
         file=document.file,
         warnings=tuple(in_order(map(document.locate, unused(graph)), document.file)),
     )
@@ -150,14 +148,3 @@ def _is_broken(document: Document, path: DocumentPath) -> bool:
 def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
     """In this order each may be replaced in a text without spoiling the next."""
     return tuple(sorted(secrets, key=len, reverse=True))
-
-
-def _dump(root: MappingNode) -> str:
-    """YAML that reads back as the same values; comments are lost."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.width = 10_000
-    text = io.StringIO()
-    yaml.dump(plain(root), text)
-    return text.getvalue()

@@ -22,7 +22,8 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, names: Iterable[str], otherwise: str) -> str:
-    """What to do about an unknown name: the nearest one, or `otherwise` ("the steps are") and all of them."""
+    """What to do about an unknown name: take the nearest one, or one of all of them, which
+    `otherwise` ("the steps are") introduces."""
     known = list(names)
     near = nearest(name, known)
     if near is not None:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
+import numpy as np
+
+from lepton_dask.learn.kernel import pin_blas
 from lepton_dask.learn.objective import Evaluation, NullModel
 from lepton_dask.learn.optimizers.base import Optimizer, State, accepted
 from lepton_dask.learn.train import Train
@@ -69,6 +72,7 @@ class Descent:
     history: tuple[Iteration, ...]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def descend(
     train: Train,
     optimizer: Optimizer[StateT],
@@ -85,6 +89,7 @@ def descend(
     is called before every pass and may raise to stop. An optimizer that has no way on ends the loop
     as `stalled` or `diverged`: an outcome here, for the caller to judge.
     """
+    pin_blas()
     loop = _Loop(train, optimizer, passes, on_iteration)
     null = passes.null_model()
     state = optimizer.start(optimizer.initial_theta(null.theta, seed), null.curvature)

@@ -51,6 +51,8 @@ def pin_blas() -> None:
     threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
+# A theta that is too large overflows; the optimizer sees infinite sums, no one needs a warning.
+@np.errstate(over="ignore", invalid="ignore")
 def sweep_block(block: Block, levels: tuple[int, ...], loss: Loss, theta: Floats) -> ChunkSums:
     """One pass over a chunk; temporary memory is a block of rows, whatever the chunk's size.
 

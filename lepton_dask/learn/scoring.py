@@ -17,19 +17,10 @@ from lepton_dask.learn.losses import Task
 from lepton_dask.learn.metrics import (
     METRICS,
     ClassMetric,
-    ClassTally,
     NumberMetric,
-    NumberTally,
-    Predicted,
     RankMetric,
     Score,
-    Tally,
     Undefined,
-    class_tally,
-    merged_classes,
-    merged_numbers,
-    number_tally,
-    present,
 )
 from lepton_dask.learn.ranking import (
     RANGE_ROWS,
@@ -44,6 +35,17 @@ from lepton_dask.learn.ranking import (
     splitters,
 )
 from lepton_dask.learn.sweeps import Dispatch, Predictions, in_chunk_order
+from lepton_dask.learn.tallies import (
+    ClassTally,
+    NumberTally,
+    Predicted,
+    Tally,
+    class_tally,
+    merged_classes,
+    merged_numbers,
+    number_tally,
+    present,
+)
 from lepton_dask.matrix import Floats
 
 DEFAULT_THRESHOLD = 0.5

@@ -28,7 +28,7 @@ from lepton_dask.learn.kernel import (
     sweep_block,
 )
 from lepton_dask.learn.losses import Loss
-from lepton_dask.learn.metrics import Predicted
+from lepton_dask.learn.tallies import Predicted
 from lepton_dask.matrix import Block, DesignMatrix, Floats
 
 POLL_S = 0.5
@@ -82,6 +82,24 @@ class Dispatch:
         )
         return list(mapped)
 
+    def starmap(
+        self, name: str, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+    ) -> list[Future]:
+        """One task for each tuple of arguments, all of them as one graph."""
+        return self.named(self._keys(name, len(arguments)), function, arguments)
+
+    def named(
+        self,
+        keys: Sequence[Any],
+        function: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+    ) -> list[Future]:
+        """The same under keys that the caller vouches for: no run may have used them before."""
+        if not keys:
+            return []
+        columns = list(zip(*arguments, strict=True))
+        return list(self.client.map(function, *columns, key=list(keys), **self._terms()))
+
     def compute(self, tasks: Sequence[Delayed]) -> list[Any]:
         """Small results of tasks, in order, by one graph."""
         return self.gather(self.client.compute(list(tasks), **self._terms()))
@@ -90,22 +108,28 @@ class Dispatch:
         """The results, in order. Raises what a task raised, in the error tree's words."""
         return list(self._await(self.client.gather(list(futures), asynchronous=True)))
 
-    def wait(self, futures: Sequence[Future]) -> None:
-        """Returns when all are computed. Raises what a task raised, in the error tree's words."""
+    def wait(
+        self, futures: Sequence[Future], progressed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Returns when all are computed; `progressed` hears how many are, as it grows.
+
+        Raises what a task raised, in the error tree's words, as soon as one did.
+        """
         pending = list(futures)
         while pending:
             self.check()
             try:
-                wait(pending, timeout=POLL_S)
+                wait(pending, timeout=POLL_S, return_when="FIRST_COMPLETED")
             except TimeoutError:
-                pass
+                continue
             except CancelledError as error:
                 raise translated(error) from error
+            for future in pending:
+                if future.done() and future.status != "finished":
+                    cause = future.exception() if future.status == "error" else CancelledError()
+                    raise translated(cause) from cause
             pending = [future for future in pending if not future.done()]
-        for future in futures:
-            if future.status == "error":
-                cause = future.exception()
-                raise translated(cause) from cause
+            progressed(len(futures) - len(pending))
 
     def _await(self, awaitable: Awaitable[T]) -> T:
         async def result() -> T:

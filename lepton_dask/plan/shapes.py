@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lepton_dask.data.chunks import Chunk
-from lepton_dask.data.prepare import Treated
+from lepton_dask.data.treatments import Treated
 from lepton_dask.data.types import Schema
 from lepton_dask.learn.train import Train
 from lepton_dask.parts import Part

@@ -18,11 +18,12 @@ from lepton_dask.data.tables import to_table
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
 from lepton_dask.learn.losses import LOSSES
-from lepton_dask.learn.metrics import METRICS, Predicted
+from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.scoring import Scores, choose_threshold, score
 from lepton_dask.learn.sweeps import Predictions, Sweeps
+from lepton_dask.learn.tallies import Predicted
 from lepton_dask.run.outcome import Evaluated
 from lepton_dask.run.outcome import Scores as Values
 from lepton_dask.run.values import ModelValue, PartName

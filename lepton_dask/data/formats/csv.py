@@ -193,6 +193,8 @@ def _read_csv(
     if not records.strip(b"\r\n"):
         empty = {name: pa.nulls(0, types.get(name, pa.null())) for name in included}
         return pa.table(empty), bad
+    if not records.endswith((b"\n", b"\r")):
+        records += b"\n"  # or Arrow takes an empty last field for a quoted one
     listed = read.missing_values if isinstance(read.missing_values, tuple) else ()
     table = pyarrow.csv.read_csv(
         pa.BufferReader(records),

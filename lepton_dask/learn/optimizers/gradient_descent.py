@@ -59,7 +59,11 @@ class GradientDescent(Optimizer[GradientDescentState]):
             return np.random.default_rng(seed).random(len(null))
         return null
 
-    def start(self, theta: Floats, curvature: Floats) -> GradientDescentState:  # noqa: ARG002 - the formula has one rate for all parameters
+    def start(
+        self,
+        theta: Floats,
+        curvature: Floats,  # noqa: ARG002 - the formula has one rate for all parameters
+    ) -> GradientDescentState:
         return GradientDescentState(theta=theta)
 
     def step(self, state: GradientDescentState, evaluation: Evaluation) -> GradientDescentState:
@@ -93,10 +97,10 @@ class GradientDescent(Optimizer[GradientDescentState]):
             return replace(state, rate=2 * state.rate, growth=2.0)
         if state.probing:
             return replace(state, rate=1 / curvature, probing=False)
-        rate = min(
-            math.sqrt(2 / 3 + state.growth) * state.rate,
-            state.rate / math.sqrt(max(2 * (state.rate * curvature) ** 2 - 1, 1e-300)),
-        )
+        rate = math.sqrt(2 / 3 + state.growth) * state.rate
+        excess = 2 * (state.rate * curvature) ** 2 - 1
+        if excess > 0:
+            rate = min(rate, state.rate / math.sqrt(excess))
         return replace(state, rate=rate, growth=rate / state.rate)
 
     def _first_rate(self, new: Evaluation) -> float:
@@ -107,9 +111,13 @@ class GradientDescent(Optimizer[GradientDescentState]):
 
 
 def _curvature(old: Evaluation, new: Evaluation) -> float:
-    """|g - g'| / |theta - theta'|, a local Lipschitz constant of the gradient."""
+    """|g - g'| / |theta - theta'|, a local Lipschitz constant of the gradient.
+
+    0 where a norm leaves the range of float64: such a step says nothing of the curvature.
+    """
     moved = float(np.linalg.norm(new.theta - old.theta))
-    return float(np.linalg.norm(new.gradient - old.gradient)) / moved
+    turned = float(np.linalg.norm(new.gradient - old.gradient))
+    return turned / moved if 0 < moved < math.inf and turned < math.inf else 0.0
 
 
 def _retreat(state: GradientDescentState) -> GradientDescentState:

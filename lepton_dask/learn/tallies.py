@@ -1,0 +1,172 @@
+"""What chunks of predictions contribute to the metrics: sums that merge.
+
+Tallies are merged in chunk order, so that no bit depends on who computed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lepton_dask.matrix import Floats
+
+EPSILON = float(np.finfo(np.float64).eps)
+"""Probabilities are clipped to [eps, 1 - eps] for the log loss, as scikit-learn does."""
+
+
+class Predicted(NamedTuple):
+    """A chunk's target (n,), what was predicted for it (n,), and the rows' weights (n,).
+
+    For two classes the target is 0 or 1 and the prediction the probability of 1. NaN stands for no
+    prediction: the row is counted as skipped, and in nothing else.
+    """
+
+    target: Floats
+    prediction: Floats
+    weight: Floats
+
+
+class ClassTally(NamedTuple):
+    """Weighted sums for two classes. `rows`, `skipped` and `positives` count rows.
+
+    Fields may be arrays of one shape, one entry a decision threshold.
+    """
+
+    rows: Any = 0.0
+    skipped: Any = 0.0
+    positives: Any = 0.0
+    weight: Any = 0.0
+    true_positive: Any = 0.0
+    false_positive: Any = 0.0
+    false_negative: Any = 0.0
+    true_negative: Any = 0.0
+    log_loss: Any = 0.0
+    squared_error: Any = 0.0
+    improbable: Any = 0.0
+    """Rows whose prediction lies outside [0, 1]."""
+
+    def merged(self, other: ClassTally) -> ClassTally:
+        return ClassTally(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Moments(NamedTuple):
+    """Weighted moments of a number about a pivot: sum w (x - pivot), sum w (x - pivot)^2.
+
+    A mean that is stored rounded is off by a first-order term when chunks are merged about it; the
+    first moment about whatever the pivot is carries that term, so nothing is lost.
+    """
+
+    pivot: float = 0.0
+    first: float = 0.0
+    second: float = 0.0
+
+    def about(self, pivot: float, weight: float) -> Moments:
+        """The same about another pivot; `weight` is the sum of the weights."""
+        gap = self.pivot - pivot
+        second = self.second + gap * (2.0 * self.first + weight * gap)
+        return Moments(pivot, self.first + weight * gap, second)
+
+    def merged(self, weight: float, other: Moments, other_weight: float) -> Moments:
+        """The moments of both, about their common mean as rounded."""
+        total = weight + other_weight
+        if not total > 0:
+            return self
+        moved = other.about(self.pivot, other_weight)
+        mean = self.pivot + (self.first + moved.first) / total
+        mine, others = self.about(mean, weight), other.about(mean, other_weight)
+        return Moments(mean, mine.first + others.first, mine.second + others.second)
+
+    def variation(self, weight: float) -> float:
+        """The sum of squares about the mean."""
+        return max(0.0, self.second - self.first**2 / weight)
+
+
+class NumberTally(NamedTuple):
+    """Weighted sums for a number, with the moments of the target and of its error."""
+
+    rows: float = 0.0
+    skipped: float = 0.0
+    weight: float = 0.0
+    absolute_error: float = 0.0
+    squared_error: float = 0.0
+    target: Moments = Moments()
+    error: Moments = Moments()
+
+    def merged(self, other: NumberTally) -> NumberTally:
+        return NumberTally(
+            self.rows + other.rows,
+            self.skipped + other.skipped,
+            self.weight + other.weight,
+            self.absolute_error + other.absolute_error,
+            self.squared_error + other.squared_error,
+            self.target.merged(self.weight, other.target, other.weight),
+            self.error.merged(self.weight, other.error, other.weight),
+        )
+
+
+Tally = ClassTally | NumberTally
+
+
+def class_tally(predicted: Predicted, threshold: float) -> ClassTally:
+    """A chunk's tally; a row is predicted positive where its probability reaches `threshold`."""
+    y, p, w = present(predicted)
+    positive, called = y == 1.0, p >= threshold
+    clipped = np.clip(p, EPSILON, 1.0 - EPSILON)
+    return ClassTally(
+        rows=float(len(y)),
+        skipped=float(len(predicted.target) - len(y)),
+        positives=float(np.count_nonzero(positive)),
+        weight=float(w.sum()),
+        true_positive=float(w[positive & called].sum()),
+        false_positive=float(w[~positive & called].sum()),
+        false_negative=float(w[positive & ~called].sum()),
+        true_negative=float(w[~positive & ~called].sum()),
+        log_loss=-float((w * np.log(np.where(positive, clipped, 1.0 - clipped))).sum()),
+        squared_error=float((w * (p - y) ** 2).sum()),
+        improbable=float(np.count_nonzero((p < 0.0) | (p > 1.0))),
+    )
+
+
+def number_tally(predicted: Predicted) -> NumberTally:
+    """A chunk's tally."""
+    y, prediction, w = present(predicted)
+    weight = float(w.sum())
+    if not weight > 0:
+        return NumberTally(rows=float(len(y)), skipped=float(len(predicted.target) - len(y)))
+    error = y - prediction
+    return NumberTally(
+        rows=float(len(y)),
+        skipped=float(len(predicted.target) - len(y)),
+        weight=weight,
+        absolute_error=float(w @ np.abs(error)),
+        squared_error=float(w @ error**2),
+        target=_moments(y, w, weight),
+        error=_moments(error, w, weight),
+    )
+
+
+def _moments(x: Floats, w: Floats, weight: float) -> Moments:
+    pivot = float(w @ x) / weight
+    apart = x - pivot
+    return Moments(pivot, float(w @ apart), float(w @ apart**2))
+
+
+def present(predicted: Predicted) -> Predicted:
+    """The rows that have a prediction."""
+    missing = np.isnan(predicted.prediction)
+    if not missing.any():
+        return predicted
+    return Predicted(*(array[~missing] for array in predicted))
+
+
+def merged_classes(tallies: Iterable[ClassTally]) -> ClassTally:
+    """The tally of all rows, merged in the order given."""
+    return reduce(ClassTally.merged, tallies, ClassTally())
+
+
+def merged_numbers(tallies: Iterable[NumberTally]) -> NumberTally:
+    """The tally of all rows, merged in the order given."""
+    return reduce(NumberTally.merged, tallies, NumberTally())

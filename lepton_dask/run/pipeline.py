@@ -1,0 +1,208 @@
+"""From a pipeline's file to its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from lepton_dask.artifacts.event_log import EventLog
+from lepton_dask.artifacts.redact import Redactor
+from lepton_dask.artifacts.run_folder import RunFolder, point_latest
+from lepton_dask.cluster import connect, describe
+from lepton_dask.config.load import LoadedConfig, LoadedPipeline, load_config, load_pipeline
+from lepton_dask.config.mistakes import in_order, suggestion
+from lepton_dask.config.pipeline import Step
+from lepton_dask.data.derive import Derive
+from lepton_dask.data.roots import Roots, is_url
+from lepton_dask.errors import DocumentPath, LeptonError, Mistake, UserError
+from lepton_dask.events import Emitter, Event, Listener, RunFailed, RunFinished, RunStarted, Warned
+from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.plan.planned import Plan
+from lepton_dask.plan.planner import Planning, make_plan
+from lepton_dask.plan.shapes import TableShape
+from lepton_dask.run.outcome import RunOutcome
+from lepton_dask.run.preflight import Wants, check_cluster
+from lepton_dask.run.records import Records
+from lepton_dask.run.steps import Running
+from lepton_dask.run.stop import stop_on_signals
+from lepton_dask.run.walk import walk
+
+RUNS = Path("runs")
+PROJECT_MARKS = ("pyproject.toml", ".git")
+BUG_EXIT_CODE = 1
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A pipeline that is valid and planned, with where it is to run."""
+
+    loaded: LoadedPipeline
+    config: LoadedConfig
+    planning: Planning
+    project: Path
+    steps: tuple[Step, ...]
+    warnings: tuple[Mistake, ...]
+
+    @property
+    def plan(self) -> Plan:
+        return self.planning.plan
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (*self.loaded.secrets, *self.config.secrets)
+
+
+def load_and_plan(
+    path: Path,
+    *,
+    on: Path | None = None,
+    overrides: Sequence[str] = (),
+    until: str | None = None,
+) -> PlannedRun:
+    """Loads and plans. Raises UserError with every mistake, placed and in the file's order."""
+    config = load_config(on)
+    loaded = load_pipeline(path, overrides=overrides)
+    project = project_folder(path)
+    planning = make_plan(loaded.pipeline, roots_of(config, path), project)
+    if planning.mistakes:
+        raise UserError(in_order(map(loaded.document.locate, planning.mistakes), loaded.file))
+    warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings))
+    steps = _steps_until(loaded, until)
+    return PlannedRun(loaded, config, planning, project, steps, warnings)
+
+
+def project_folder(pipeline: Path) -> Path:
+    """Where a pipeline belongs: the nearest folder above it that is a project's, or its own."""
+    folder = pipeline.absolute().parent
+    for candidate in (folder, *folder.parents):
+        if any((candidate / mark).exists() for mark in PROJECT_MARKS):
+            return candidate
+    return folder
+
+
+def roots_of(config: LoadedConfig, pipeline: Path) -> Roots:
+    """The folders of the configuration; else the pipeline's project, its own folder, and the
+    current one."""
+    if config.config.roots:
+        return Roots(
+            tuple((config.folder / root).resolve() for root in config.config.roots), confine=True
+        )
+    folders = (project_folder(pipeline), pipeline.absolute().parent, Path.cwd())
+    return Roots(tuple(dict.fromkeys(folders)))
+
+
+def _steps_until(loaded: LoadedPipeline, until: str | None) -> tuple[Step, ...]:
+    """The step named and all that it needs; without a name, all."""
+    steps = loaded.pipeline.steps
+    if until is None:
+        return steps
+    by_name = {step.name: step for step in steps}
+    if until not in by_name:
+        fix = suggestion(until, by_name, "the steps are")
+        raise UserError([Mistake((), f"--until: unknown step '{until}'", fix)])
+    needed, waiting = set(), [until]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += [source.partition(".")[0] for source in by_name[name].inputs]
+    return tuple(step for step in steps if step.name in needed)
+
+
+def run_planned(
+    planned: PlannedRun,
+    *,
+    scheduler: str | None = None,
+    output: Path | None = None,
+    runs: Path = RUNS,
+    listeners: Iterable[Listener] = (),
+) -> RunOutcome:
+    """Runs a planned pipeline and commits its folder, whatever becomes of it.
+
+    Raises what the error tree says; the folder is then marked failed and holds error.json.
+    """
+    name = planned.loaded.pipeline.name
+    folder = RunFolder.beneath(runs, name) if output is None else RunFolder.exactly(output)
+    redactor = Redactor(planned.secrets)
+    records = Records(folder.work, redactor)
+    log = EventLog(folder.work / "events.jsonl", redactor)
+    emit = Emitter(*listeners, log)
+    try:
+        records.begin(planned.loaded.as_run, planned.plan)
+        _run(planned, scheduler, records, emit)
+    except BaseException as error:
+        placed = _placed(error, planned)
+        code = placed.exit_code if isinstance(placed, LeptonError) else BUG_EXIT_CODE
+        emit(RunFailed(str(placed), code))
+        log.close()
+        records.failed(placed, code)
+        folder.commit("failed", code, name)
+        if placed is error:
+            raise
+        raise placed from error
+    outcome = RunOutcome(folder.final, records.metrics)
+    emit(RunFinished(outcome.exit_code, folder.seconds))
+    log.close()
+    folder.commit("finished", outcome.exit_code, name)
+    if output is None:
+        point_latest(runs, folder.final)
+    return outcome
+
+
+def _placed(error: BaseException, planned: PlannedRun) -> BaseException:
+    """A mistake that the data showed, with its place in the pipeline's file."""
+    if not isinstance(error, UserError):
+        return error
+    return UserError(map(planned.loaded.document.locate, error.mistakes))
+
+
+def _run(
+    planned: PlannedRun, scheduler: str | None, records: Records, emit: Callable[[Event], None]
+) -> None:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        session = stack.enter_context(connect(planned.config, scheduler=scheduler))
+
+        def check() -> None:
+            stop.check()
+            session.check()
+
+        emit(
+            RunStarted(
+                planned.loaded.pipeline.name,
+                describe(session),
+                session.dashboard,
+                tuple(step.name for step in planned.steps),
+            )
+        )
+        for warning in planned.warnings:
+            emit(Warned(None, str(warning)))
+        check_cluster(session.client, _wants(planned), [str(planned.project)])
+        running = Running(
+            planned.loaded.pipeline,
+            planned.planning,
+            planned.project,
+            records,
+            Dispatch(session.client),
+            emit,
+        )
+        walk(running, planned.steps, check)
+
+
+def _wants(planned: PlannedRun) -> Wants:
+    """What the steps need of every worker: local files, modules of the user's, resources."""
+    paths: dict[str, DocumentPath] = {}
+    modules: dict[str, DocumentPath] = {}
+    resources: dict[DocumentPath, tuple[str, float]] = {}
+    for step in planned.steps:
+        shape = planned.planning.shapes.get(step.name)
+        if step.verb == "read" and isinstance(shape, TableShape):
+            at = ("steps", step.name, "read", "path")
+            paths |= {c.file.path: at for c in shape.chunks if not is_url(c.file.path)}
+        if isinstance(step.action, Derive) and step.action.python is not None:
+            module = step.action.python.partition(":")[0]
+            modules[module] = ("steps", step.name, "derive", "python")
+        for name, amount in step.resources.items():
+            resources[("steps", step.name, "resources", name)] = (name, amount)
+    return Wants(paths, modules, resources)

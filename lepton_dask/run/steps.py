@@ -1,0 +1,156 @@
+"""Running one step: from the values it takes to the value it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lepton_dask.config.pipeline import Pipeline, Step
+from lepton_dask.data.clean import Clean
+from lepton_dask.data.derive import Derive
+from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.read import Read
+from lepton_dask.data.split import Split
+from lepton_dask.data.write import Predict, Write
+from lepton_dask.errors import RunError
+from lepton_dask.events import Event
+from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.train import Train
+from lepton_dask.plan.planner import Planning
+from lepton_dask.plan.shapes import TableShape
+from lepton_dask.resources.classes import classify
+from lepton_dask.run.cleaning import clean_table, derive_table
+from lepton_dask.run.evaluating import evaluate_models
+from lepton_dask.run.predicting import predict_part, write_table
+from lepton_dask.run.preparing import prepare_table
+from lepton_dask.run.reading import read_table
+from lepton_dask.run.records import Records
+from lepton_dask.run.splitting import split_table
+from lepton_dask.run.training import train_model
+from lepton_dask.run.values import FeaturesValue, ModelValue, StepValue, TableValue, part_rows
+from lepton_dask.run.work import Work
+
+MAX_BAD_SHARE = Clean().max_bad_share
+
+
+@dataclass(frozen=True)
+class Running:
+    """What every step of a run shares."""
+
+    pipeline: Pipeline
+    planning: Planning
+    project: Path
+    records: Records
+    dispatch: Dispatch
+    emit: Callable[[Event], None]
+
+    def work(self, step: Step) -> Work:
+        """A step's own way to the cluster: its place in the queue, resources and retries."""
+        priority = classify(step.priority.importance, step.priority.urgency)
+        dispatch = replace(
+            self.dispatch,
+            label=step.name,
+            priority=priority.dask_priority,
+            resources=step.resources,
+            retries=step.retries,
+        )
+        at = ("steps", step.name, step.verb)
+        return Work(step.name, at, self.pipeline.seed, dispatch, self.emit)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A step's value, and in words what came out."""
+
+    value: StepValue | None
+    summary: str
+
+
+def run_step(running: Running, step: Step, inputs: Sequence[StepValue]) -> Result:
+    """Runs one step. Errors come out with the step's name on them."""
+    work = running.work(step)
+    try:
+        return _run(running, work, step, inputs)
+    except RunError as error:
+        raise error.within(step.name) from error
+
+
+def _run(running: Running, work: Work, step: Step, inputs: Sequence[StepValue]) -> Result:
+    match step.action, inputs:
+        case Read() as read, _:
+            shape = running.planning.shapes[step.name]
+            assert isinstance(shape, TableShape)
+            share = max_bad_share(running.pipeline, step.name)
+            return _table(read_table(work, read, shape.chunks, share))
+        case Clean() as clean, [TableValue() as table]:
+            return _table(clean_table(work, clean, table))
+        case Derive() as derive, [TableValue() as table]:
+            return _table(derive_table(work, derive, table, running.project))
+        case Split() as split, [TableValue() as table]:
+            return _table(split_table(work, split, table))
+        case Prepare() as prepare, [TableValue() as table]:
+            return _prepare(running, work, prepare, table)
+        case Train() as train, [FeaturesValue() as features]:
+            return _train(running, work, train, features)
+        case Evaluate() as evaluate, _:
+            return _evaluate(running, work, evaluate, inputs)
+        case Predict() as predict, [ModelValue() as value]:
+            return _table(predict_part(work, predict, value))
+        case Write() as write, [TableValue() as table]:
+            path = write_table(work, write, table, running.records.folder)
+            return Result(None, f"{table.rows:,} rows in {path.name}")
+    raise AssertionError(f"{step.name}: {step.verb} over {inputs}")
+
+
+def _table(table: TableValue) -> Result:
+    chunks = sum(len(part.partitions) for part in table.parts.values())
+    plural = "" if chunks == 1 else "s"
+    rows = part_rows(table.parts)
+    return Result(table, f"{rows} rows x {len(table.schema)} columns in {chunks} chunk{plural}")
+
+
+def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) -> Result:
+    task = running.planning.tasks.get(work.step, "classification")
+    value, profile = prepare_table(work, prepare, table, task)
+    running.records.profile(work.step, profile)
+    prepared = value.prepared
+    return Result(
+        value,
+        f"{len(prepared.numbers)} numbers and {len(prepared.codes)} categories, "
+        f"{len(prepared.features)} features",
+    )
+
+
+def _train(running: Running, work: Work, train: Train, features: FeaturesValue) -> Result:
+    value = train_model(work, train, features, running.pipeline.name)
+    running.records.model(value)
+    descent = value.descent
+    return Result(
+        value,
+        f"{descent.optimizer}, {descent.iterations} iterations, {descent.passes} passes; "
+        f"{descent.stopped.reason}",
+    )
+
+
+def _evaluate(
+    running: Running, work: Work, evaluate: Evaluate, inputs: Sequence[StepValue]
+) -> Result:
+    models = [value for value in inputs if isinstance(value, ModelValue)]
+    value, evaluated = evaluate_models(work, evaluate, models)
+    running.records.evaluated(work.step, evaluated)
+    running.records.chosen(value)
+    return Result(value, f"model '{value.step}' evaluated")
+
+
+def max_bad_share(pipeline: Pipeline, read: str) -> float:
+    """The share of bad values that a `read` may have: that of the first `clean` behind it."""
+    behind = {read}
+    for step in pipeline.steps:
+        if behind.isdisjoint(name.partition(".")[0] for name in step.inputs):
+            continue
+        if isinstance(step.action, Clean):
+            return step.action.max_bad_share
+        behind.add(step.name)
+    return MAX_BAD_SHARE

@@ -1,0 +1,97 @@
+"""Walking a plan: what `order` instructs, done by one thread a running step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+from lepton_dask.config.pipeline import Step
+from lepton_dask.errors import RunError
+from lepton_dask.events import StepFinished, StepStarted
+from lepton_dask.run.order import Instruction, Start, begin, finished
+from lepton_dask.run.steps import Result, Running, run_step
+from lepton_dask.run.values import FeaturesValue, ModelValue, StepValue, TableValue
+
+POLL_S = 0.2
+MOST_SIDE_BY_SIDE = 16
+
+
+def walk(running: Running, steps: Sequence[Step], check: Callable[[], None]) -> None:
+    """Runs the steps, each as soon as what it takes is there.
+
+    When a step fails, the others are told to stop by the same `check` that they wait with, and the
+    first error is raised.
+    """
+    by_name = {step.name: step for step in steps}
+    values: dict[str, StepValue | None] = {}
+    tasks: dict[Future[Result], str] = {}
+    failing = _Failing(check)
+    running = replace(running, dispatch=replace(running.dispatch, check=failing.check))
+    state, instructions = begin({step.name: _needs(step) for step in steps})
+    with ThreadPoolExecutor(MOST_SIDE_BY_SIDE, thread_name_prefix="step") as pool:
+
+        def follow(some: Sequence[Instruction]) -> None:
+            for instruction in some:
+                if isinstance(instruction, Start):
+                    step = by_name[instruction.step]
+                    inputs = [taken(name, values) for name in step.inputs]
+                    tasks[pool.submit(_timed, running, step, inputs)] = step.name
+                else:
+                    values.pop(instruction.step, None)
+
+        try:
+            follow(instructions)
+            while not state.is_over:
+                failing.check()
+                done, _ = wait(tasks, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                for task in done:
+                    name = tasks.pop(task)
+                    values[name] = task.result().value
+                    state, instructions = finished(state, name)
+                    follow(instructions)
+        except BaseException as error:
+            # Leaving the pool waits for its threads: each sees this at its next look.
+            failing.because(error)
+            raise
+
+
+class _Failing:
+    """A check that also raises once another step has failed."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._error: BaseException | None = None
+
+    def because(self, error: BaseException) -> None:
+        self._error = error
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise RunError("stopped, because another step failed")
+        self._check()
+
+
+def _timed(running: Running, step: Step, inputs: Sequence[StepValue]) -> Result:
+    running.emit(StepStarted(step.name, step.verb))
+    began = time.monotonic()
+    result = run_step(running, step, inputs)
+    running.emit(StepFinished(step.name, time.monotonic() - began, result.summary))
+    return result
+
+
+def _needs(step: Step) -> tuple[str, ...]:
+    return tuple(name.partition(".")[0] for name in step.inputs)
+
+
+def taken(name: str, values: Mapping[str, StepValue | None]) -> StepValue:
+    """The value that an edge carries: a step's, or one part of its table."""
+    source, _, part = name.partition(".")
+    value = values[source]
+    assert value is not None
+    if part and isinstance(value, TableValue):
+        table = next(each for called, each in value.parts.items() if called == part)
+        return replace(value, parts={"all": table})
+    assert isinstance(value, TableValue | FeaturesValue | ModelValue)
+    return value

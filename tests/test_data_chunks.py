@@ -1,0 +1,160 @@
+"""Where records end, wherever text is cut; and chunks as pandas partitions."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reading_tables import AT, columns_of, parsed, written
+
+from lepton_dask.data.files import find_files
+from lepton_dask.data.formats.records import count_records, record_ends
+from lepton_dask.data.read import Read
+from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
+from lepton_dask.data.roots import Roots
+from lepton_dask.data.tables import empty_frame, to_frame, to_table
+from lepton_dask.data.types import ColumnType
+from lepton_dask.errors import UserError
+
+
+def ends_by_state_machine(text: bytes) -> tuple[list[int], bool]:
+    """Arrow's rules byte by byte: a quote opens a field only as its first byte."""
+    ends, state, i = [], "start", 0
+    while i < len(text):
+        byte, following = text[i : i + 1], text[i + 1 : i + 2]
+        if state == "quoted":
+            if byte == b'"' and following == b'"':
+                i += 1
+            elif byte == b'"':
+                state = "field"
+        elif byte == b'"' and state == "start":
+            state = "quoted"
+        elif byte == b"\n" or (byte == b"\r" and following != b"\n"):
+            ends.append(i)
+            state = "start"
+        elif byte == b"\r":
+            state = "field"
+        else:
+            state = "start" if byte == b"," else "field"
+        i += 1
+    return ends, state == "quoted"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.lists(st.sampled_from([b"a", b'"', b'"', b",", b"\n", b"\r", b"\r\n"])).map(b"".join)
+)
+def test_records_end_where_a_state_machine_says(text: bytes):
+    found = record_ends(np.frombuffer(text, np.uint8), ",", inside=False)
+    ends, is_open = ends_by_state_machine(text)
+    assert found.positions.tolist() == ends
+    assert (found.open_quote is not None) == is_open
+    if found.open_quote is not None:
+        assert text[found.open_quote : found.open_quote + 1] == b'"'
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.lists(st.sampled_from([b"a", b'"', b'"', b",", b"\n", b"\r\n"])).map(b"".join))
+def test_a_text_that_starts_inside_quotes_is_read_as_if_one_had_opened(text: bytes):
+    found = record_ends(np.frombuffer(text, np.uint8), ",", inside=True)
+    ends, is_open = ends_by_state_machine(b'"' + text)
+    assert found.positions.tolist() == [end - 1 for end in ends]
+    assert (found.open_quote is not None) == is_open
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.lists(st.sampled_from([b"a", b"b,", b"\n", b"\r\n", b"\r"])).map(b"".join))
+def test_blank_lines_are_no_records(text: bytes):
+    content = np.frombuffer(text, np.uint8)
+    count = count_records(content, record_ends(content, ",", inside=False).positions)
+    lines = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    assert count == len([line for line in lines if line])
+
+
+def test_the_open_quote_is_found_behind_escaped_ones():
+    text = b'a,"b""c""\nd'
+    assert record_ends(np.frombuffer(text, np.uint8), ",", inside=False).open_quote == 2
+
+
+def test_one_chunk_needs_no_scan_and_several_do(tmp_path: Path):
+    read = Read(path=written(tmp_path, "a,b\n" + "1,2\n" * 10))
+    (file,) = find_files(read, AT, Roots(()))
+    assert not needs_scan(plan_chunks(read, file))
+    assert needs_scan(plan_chunks(read, file, 10))
+
+
+def test_chunks_cover_the_file_without_gaps_and_count_their_rows(tmp_path: Path):
+    content = "a,b\n" + "".join(f'{i},"x\n{i}"\n' for i in range(30))
+    read = Read(path=written(tmp_path, content))
+    (file,) = find_files(read, AT, Roots(()))
+    planned = plan_chunks(read, file, 37)
+    chunks = settle_bounds(read, planned, [scan_chunk(read, chunk) for chunk in planned])
+    assert chunks[0].start == 4
+    assert chunks[-1].stop == len(content)
+    assert all(a.stop == b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert sum(chunk.rows or 0 for chunk in chunks) == 30
+    firsts = [chunk.first_row for chunk in chunks]
+    assert firsts == np.cumsum([0] + [chunk.rows or 0 for chunk in chunks[:-1]]).tolist()
+
+
+def test_a_record_longer_than_many_chunks_is_one(tmp_path: Path):
+    long = "y\n" * 500
+    read = Read(path=written(tmp_path, f'a,b\n1,x\n2,"{long}"\n3,z\n'))
+    assert columns_of(read, 16) == {"a": [1, 2, 3], "b": ["x", long, "z"]}
+
+
+def test_a_quote_that_is_never_closed_is_found_across_chunks(tmp_path: Path):
+    read = Read(path=written(tmp_path, "a,b\n1,x\n" + '2,"y\n' + "3,z\n" * 20))
+    with pytest.raises(UserError, match="has a quote at byte 10 that is never closed"):
+        parsed(read, 16)
+
+
+def test_old_line_ends_are_line_ends(tmp_path: Path):
+    read = Read(path=written(tmp_path, "a,b\r1,x\r2,y\r"))
+    assert columns_of(read, 4) == columns_of(read) == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_stray_quotes_are_ordinary_characters(tmp_path: Path):
+    content = "a,b\n" + '1,19" screen\n2,5\'11"\n' * 8
+    read = Read(path=written(tmp_path, content))
+    assert columns_of(read, 11)["b"] == ['19" screen', "5'11\""] * 8
+
+
+def test_a_partition_is_an_arrow_table_and_back():
+    table = pa.table(
+        {
+            "i": pa.array([1, None], pa.int64()),
+            "s": ["x", None],
+            "d": [date(2013, 1, 5), None],
+            "t": pa.array([1, None], pa.timestamp("ns", "UTC")),
+            "b": [True, None],
+        }
+    )
+    frame = to_frame(table, np.array([5, 7]))
+    assert frame.index.tolist() == [5, 7]
+    assert str(frame.dtypes["i"]) == "int64[pyarrow]"
+    back, numbers = to_table(frame)
+    assert back == table
+    assert numbers.tolist() == [5, 7]
+
+
+def test_an_empty_partition_has_the_schema_of_the_others():
+    schema = {
+        "i": ColumnType("integer"),
+        "t": ColumnType("timestamp", "UTC"),
+        "s": ColumnType("text"),
+    }
+    frame = empty_frame(schema)
+    assert len(frame) == 0
+    assert [str(dtype) for dtype in frame.dtypes] == [
+        "int64[pyarrow]",
+        "timestamp[ns, tz=UTC][pyarrow]",
+        "string[pyarrow]",
+    ]
+    assert frame.index.dtype == np.int64
