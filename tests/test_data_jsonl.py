@@ -99,7 +99,7 @@ def test_gzip_and_head(tmp_path: Path):
     read = Read(path=str(path), row_number="t")
     assert columns_of(read)["t"] == list(range(1000))
     (file,) = find_files(read, AT, Roots(()))
-    assert abs(read_head(read, file, 500).expected_rows - 1000) < 100
+    assert abs(read_head(read, file, 500).expected_rows - 1000) < 150
 
 
 def test_latin_1_is_refused_with_the_offset_of_the_byte(tmp_path: Path):
@@ -126,8 +126,6 @@ def test_any_chunking_reads_what_python_wrote(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]], chunk_bytes: int
 ):
     read = lines(tmp_path_factory.mktemp("j"), *rows, types={"a": "text", "b": "text"})
-    table = columns_of(read, chunk_bytes)
-    assert [
-        dict(zip("ab", row, strict=True)) for row in zip(table["a"], table["b"], strict=True)
-    ] == rows
+    expected = {name: [row[name] for row in rows] for name in "ab"}
+    assert columns_of(read, chunk_bytes) == expected
     assert row_numbers_of(read, chunk_bytes) == list(range(len(rows)))

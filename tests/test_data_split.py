@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime
+from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +54,7 @@ def codes_of(split: Split, table: pa.Table, cuts: list[int] | None = None, seed:
     borders = [0, *sorted(min(cut, table.num_rows) for cut in cuts or []), table.num_rows]
     chunks = [
         Rows(table.slice(start, stop - start), np.arange(start, stop), "cells")
-        for start, stop in zip(borders, borders[1:], strict=False)
+        for start, stop in pairwise(borders)
     ]
     plan = plan_split(split, SCHEMA, seed, AT)
     if isinstance(plan, FirstPhase):
@@ -104,9 +106,18 @@ class TestRandom:
         counts = np.bincount(codes_of(Split(train=0.6, validation=0.1, test=0.3), table_of(20_000)))
         assert np.abs(counts / 20_000 - [0.6, 0.1, 0.3]).max() < 0.01
 
-    def test_the_codes_are_pinned(self):
-        codes = codes_of(Split(train=0.6, validation=0.2, test=0.2), table_of(30))
-        assert "".join(map(str, codes)) == PINNED
+    def test_rows_go_where_splitmix64_in_plain_integers_sends_them(self):
+        codes = codes_of(Split(train=0.6, validation=0.2, test=0.2), table_of(300))
+        key = blake2b(digest_size=8)
+        for text in (b"row", b"7", b"", b"cells"):
+            key.update(len(text).to_bytes(8, "little") + text)
+        state = int.from_bytes(key.digest(), "little")
+        for code in codes:
+            state = (state + 0x9E3779B97F4A7C15) % 2**64
+            z = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+            z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+            share = (z ^ (z >> 31)) / 2**64
+            assert code == (0 if share < 0.6 else 1 if share < 0.8 else 2)
 
     def test_seed_and_file_change_the_split(self):
         table, split = table_of(1000), Split(train=0.5, test=0.5)
@@ -291,6 +302,3 @@ def test_null_labels_are_a_class_of_their_own():
     table = pa.table({"label": pa.array([None] * 10 + ["a"] * 10)})
     codes = codes_of(Split(test=0.5, stratify="label"), table)
     assert Counter(codes[:10].tolist()) == Counter(codes[10:].tolist()) == {0: 5, 2: 5}
-
-
-PINNED = ""

@@ -254,7 +254,9 @@ def _told(error: ErrorDetails, top: Node, path: DocumentPath) -> _Told:
         if below is not None:
             node, path = below, (*path, key)
     of_shape = _SHAPE_ERRORS.fullmatch(error["type"]) is not None
-    return _Told(path, _in_words(error, node, path), of_shape)
+    # A key is unknown to one member of a union, and another may have it: it is the mapping's error.
+    about = path[:-1] if error["type"] == "extra_forbidden" else path
+    return _Told(about, _in_words(error, node, path), of_shape)
 
 
 def _in_words(error: ErrorDetails, node: Node, path: DocumentPath) -> Mistake:
@@ -264,6 +266,8 @@ def _in_words(error: ErrorDetails, node: Node, path: DocumentPath) -> Mistake:
     if kind in _LIMITS:
         words, name = _LIMITS[kind]
         return Mistake(path, f"{words.format(limits[name])}{found}")
+    if kind == "extra_forbidden":
+        return Mistake(path, "unknown key", "leave it out", at_key=True)
     if kind == "missing":
         return missing_key((*path, str(error["loc"][-1])))
     if kind == "literal_error" and isinstance(node, ScalarNode):

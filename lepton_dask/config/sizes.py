@@ -8,6 +8,7 @@ from typing import Annotated
 from dask.utils import parse_bytes
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+_QUOTED = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 _SIZE = re.compile(r"[0-9]+(\.[0-9]+)?\s*[A-Za-z]+")
 
 
@@ -22,7 +23,7 @@ def parse_size(text: str) -> int:
 
 
 def _amount(value: object) -> object:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _QUOTED.fullmatch(value):
         return value
     if value.startswith("-") and _SIZE.fullmatch(value[1:]):
         raise ValueError(f"must be at least 0, found {value}")

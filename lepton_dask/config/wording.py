@@ -72,7 +72,7 @@ def expected(kinds: Iterable[str], node: Node, path: DocumentPath) -> Mistake:
 def _fix(wanted: Sequence[str], node: Node) -> str:
     if not isinstance(node, ScalarNode) or node.referred or node.value is None:
         return ""
-    if wanted == ["a list"]:
+    if "a list" in wanted and "text" not in wanted:
         return f"write [{node.written}]"
     if not isinstance(node.value, str):
         return f'write "{node.written}" for the text' if "text" in wanted else ""

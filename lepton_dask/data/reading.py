@@ -28,6 +28,7 @@ from lepton_dask.data.formats.records import Scan, settle_records
 from lepton_dask.data.quarantine import Bad, Quarantined, merge_quarantined
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.data.wanted import RawChunk, finish
 from lepton_dask.errors import UserError
 
 
@@ -78,6 +79,11 @@ def parse_chunk(read: Read, chunk: Chunk, schema: Schema | None = None) -> Parse
     Raises RunError for a file that is damaged or gone, UserError for one that is not what the
     `read` node says.
     """
+    return finish(read, chunk, read_raw(read, chunk, schema))
+
+
+def read_raw(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
+    """What the format's reader yields, before bad values are set aside."""
     match chunk.file.format:
         case "csv":
             return csv.parse(read, chunk, schema)

@@ -82,29 +82,33 @@ def check_names(read: Read, file: SourceFile, names: tuple[str, ...]) -> None:
         raise file.mistake(f"has a column '{read.row_number}' already", "", key="row_number")
 
 
-def finish(
-    read: Read,
-    chunk: Chunk,
-    columns: Columns,
-    table: pa.Table,
-    row_numbers: RowNumbers,
-    *,
-    malformed: Sequence[tuple[int, str]] = (),
-) -> ParsedChunk:
-    """The wanted columns of their types; missing where listed; bad values set aside and counted;
-    rows beyond `rows:` left out; the row number added.
+@dataclass(frozen=True)
+class RawChunk:
+    """A chunk as its format's reader yields it: columns of whatever Arrow type.
 
-    `malformed` has the number in the file of each record that is no row, and what is wrong with it.
+    `malformed` has the number in the file of each record that is no row, and what is wrong with
+    it; `row_numbers` those of the others.
     """
+
+    columns: Columns
+    table: pa.Table
+    row_numbers: RowNumbers
+    malformed: Sequence[tuple[int, str]] = ()
+
+
+def finish(read: Read, chunk: Chunk, raw: RawChunk) -> ParsedChunk:
+    """The wanted columns of their types; missing where listed; bad values set aside and counted;
+    rows beyond `rows:` left out; the row number added."""
+    table, row_numbers, malformed = raw.table, raw.row_numbers, raw.malformed
     if read.rows is not None:
         kept = int(np.searchsorted(row_numbers, read.rows))
         table, row_numbers = table.slice(0, kept), row_numbers[:kept]
         malformed = [(row, what) for row, what in malformed if row < read.rows]
     arrays: dict[str, pa.Array] = {}
     values: dict[str, Bad] = {}
-    for name, wanted in columns.wanted.items():
+    for name, wanted in raw.columns.wanted.items():
         column = table[name]
-        array, positions = _finished(read, chunk, name, column, wanted)
+        array, positions = typed_column(read, chunk, name, column, wanted)
         arrays[name] = array
         if positions.size:
             first = int(positions[0])
@@ -112,7 +116,7 @@ def finish(
                 int(positions.size),
                 chunk.file.shown,
                 int(row_numbers[first]),
-                _what(column[first].as_py(), wanted, declared_format(read.types.get(name))),
+                what_is_bad(read, name, column[first].as_py(), wanted),
             )
     if read.row_number is not None:
         arrays[read.row_number] = pa.array(row_numbers)
@@ -121,9 +125,10 @@ def finish(
     return ParsedChunk(chunk, finished, row_numbers, Quarantined(bad_rows, values))
 
 
-def _finished(
+def typed_column(
     read: Read, chunk: Chunk, name: str, column: pa.ChunkedArray, wanted: ColumnType | None
 ) -> Converted:
+    """A reader's column of the wanted type, or of the one it is found to have."""
     try:
         if pa.types.is_null(column.type) or column_type(column.type) != ColumnType("text"):
             if wanted is None:
@@ -162,8 +167,10 @@ def _unsupported(file: SourceFile, name: str, what: str) -> UserError:
     )
 
 
-def _what(value: object, wanted: ColumnType | None, format_: str | None) -> str:
-    text = f"'{str(value)[:40]}'" if isinstance(value, str) else str(value)
+def what_is_bad(read: Read, name: str, value: object, wanted: ColumnType | None) -> str:
+    """Why a value was set aside, in words."""
+    text = f"'{value[:40]}'" if isinstance(value, str) else str(value)
+    format_ = declared_format(read.types.get(name))
     if format_ is not None:
         return f"{text} does not fit the format '{format_}'"
     if wanted is None or (wanted.kind == "number" and isinstance(value, float)):

@@ -18,7 +18,6 @@ from lepton_dask.data.chunks import RowNumbers
 from lepton_dask.data.clean import Clean, clean_chunk, clean_schema, duplicate_columns
 from lepton_dask.data.derive import Derive, derive_chunk, derive_schema, load_function
 from lepton_dask.data.duplicates import (
-    BucketOfKeys,
     Positions,
     bucket_of_keys,
     later_duplicates,
@@ -73,12 +72,10 @@ def _clean_part(work: Work, clean: Clean, part: PartTable, schema: Schema) -> Pa
     for reason, count in lost.items():
         work.lost(before, before - count, reason)
         before -= count
-    return PartTable(
-        partitions=tuple(work.pick("rows", tasks, 0)),
-        files=part.files,
-        rows=tuple(each.rows for each in losses),
-        schema=schema,
-    )
+    frames = work.pick("rows", tasks, 0)
+    work.settle(frames, "chunks kept")
+    rows = tuple(each.rows for each in losses)
+    return PartTable(tuple(frames), part.files, rows, schema)
 
 
 def _clean(clean: Clean, frame: pd.DataFrame) -> tuple[pd.DataFrame, _Losses]:
@@ -89,13 +86,15 @@ def _clean(clean: Clean, frame: pd.DataFrame) -> tuple[pd.DataFrame, _Losses]:
 
 def _without_duplicates(work: Work, clean: Clean, part: PartTable) -> PartTable:
     """The part without rows that stand before, in this chunk or in one before it."""
-    buckets = max(1, math.ceil(sum(part.rows) / BUCKET_ROWS))
+    count = max(1, math.ceil(sum(part.rows) / BUCKET_ROWS))
     keys = work.map("keys", _keys, repeat(clean), part.partitions)
-    repeats = [
-        work.map("repeats", _later, [work.map("bucket", bucket_of_keys, keys, repeat(b), repeat(buckets))])[0]
-        for b in range(buckets)
+    buckets = [
+        work.map("bucket", bucket_of_keys, keys, repeat(number), repeat(count))
+        for number in range(count)
     ]
-    kept = work.map("unique", _unique, part.partitions, range(len(part.rows)), repeat(repeats))
+    repeats = work.map("repeats", later_duplicates, buckets)
+    numbers = range(len(part.partitions))
+    kept = work.map("unique", _unique, part.partitions, numbers, repeat(repeats))
     rows = work.gather(work.map("count", len, kept))
     work.lost(sum(part.rows), sum(rows), "the row stands before")
     return replace(part, partitions=tuple(kept), rows=tuple(rows))
@@ -104,10 +103,6 @@ def _without_duplicates(work: Work, clean: Clean, part: PartTable) -> PartTable:
 def _keys(clean: Clean, frame: pd.DataFrame) -> Hashes:
     table, _ = to_table(frame)
     return row_keys(duplicate_columns(clean, table))
-
-
-def _later(chunks: Sequence[BucketOfKeys]) -> tuple[Positions, ...]:
-    return later_duplicates(chunks)
 
 
 def _unique(

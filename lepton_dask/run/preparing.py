@@ -69,8 +69,8 @@ def _profiles(work: Work, table: TableValue) -> dict[PartName, Profile]:
         name: work.map("profile", _profile, part.partitions) for name, part in table.parts.items()
     }
     work.settle([future for futures in by_part.values() for future in futures], "chunks profiled")
-    merged = [work.reduce("merge", merge_profiles, futures) for futures in by_part.values()]
-    return dict(zip(by_part, work.gather(merged), strict=True))
+    merged = work.reduce("merge", merge_profiles, list(by_part.values()))
+    return dict(zip(by_part, merged, strict=True))
 
 
 def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> Shards:
@@ -78,7 +78,8 @@ def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> 
     work.settle(chunks, f"{name} chunks prepared")
     facts: list[DesignFacts] = work.gather(work.pick("facts", chunks, 1))
     _tell(work, name, part, prepared, facts)
-    matrix = _matrix(work, work.pick("block", chunks, 0), [each.rows for each in facts], prepared)
+    blocks = work.pick("block", chunks, 0)
+    matrix = _matrix(work, blocks, [each.rows for each in facts], prepared)
     return Shards.place(work.dispatch, matrix)
 
 

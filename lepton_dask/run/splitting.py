@@ -43,6 +43,7 @@ def split_table(work: Work, split: Split, table: TableValue) -> TableValue:
         name: part for name, part in table.parts.items() if name != source
     }
     parts = others | {part: _part(work, part, whole, codes, counts) for part in made}
+    work.settle([chunk for part in parts.values() for chunk in part.partitions], "parts made")
     return TableValue({part: parts[part] for part in PARTS if part in parts}, table.schema, table.origin)
 
 
@@ -51,7 +52,7 @@ def _assignment(work: Work, split: Split, whole: PartTable, stems: Sequence[str]
     if isinstance(plan, Assignment):
         return plan
     gathered = work.map("gather", _gather, repeat(plan), whole.partitions, stems)
-    [statistics] = work.gather([work.reduce("merge", plan.merge, gathered)])
+    [statistics] = work.reduce("merge", plan.merge, [gathered])
     return plan.decide(statistics)
 
 

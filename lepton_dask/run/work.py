@@ -17,7 +17,11 @@ from lepton_dask.learn.sweeps import Dispatch
 
 @dataclass(frozen=True)
 class Work:
-    """One step's view of the run. `at` is the path of its node in the pipeline."""
+    """One step's view of the run. `at` is the path of its node in the pipeline.
+
+    Whoever submits holds on to the futures that a task takes until the task is done: the scheduler
+    reads graphs aside, and hears of a future that was let go of before it knows who needs it.
+    """
 
     step: str
     at: DocumentPath
@@ -48,15 +52,21 @@ class Work:
         return self.dispatch.gather(futures)
 
     def reduce(
-        self, name: str, merge: Callable[[Any, Any], Any], futures: Sequence[Future]
-    ) -> Future:
-        """The results merged on the workers, in a tree that their order alone sets."""
-        level = list(futures)
-        while len(level) > 1:
-            pairs = len(level) // 2
-            left, right = level[: 2 * pairs : 2], level[1 : 2 * pairs : 2]
-            level = self.map(name, merge, left, right) + level[2 * pairs :]
-        return level[0]
+        self, name: str, merge: Callable[[Any, Any], Any], groups: Sequence[Sequence[Future]]
+    ) -> list[Any]:
+        """Each group's results merged on the workers, in a tree that their order alone sets, and
+        brought here."""
+        held: list[list[Future]] = []
+        tops = []
+        for group in groups:
+            level = list(group)
+            while len(level) > 1:
+                held.append(level)
+                pairs = len(level) // 2
+                left, right = level[: 2 * pairs : 2], level[1 : 2 * pairs : 2]
+                level = self.map(name, merge, left, right) + level[2 * pairs :]
+            tops += level
+        return self.gather(tops)
 
     def warn(self, message: str) -> None:
         self.emit(Warned(self.step, message))

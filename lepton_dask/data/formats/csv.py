@@ -28,7 +28,7 @@ from lepton_dask.data.formats.records import (
 from lepton_dask.data.read import Read
 from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.data.types import Schema
-from lepton_dask.data.wanted import Columns, finish
+from lepton_dask.data.wanted import Columns, RawChunk, finish
 from lepton_dask.errors import Mistake, RunError, UserError
 
 OPENING_BYTES = 1 << 20
@@ -60,7 +60,7 @@ def scan(read: Read, chunk: Chunk) -> Scan:
     return scan_records(chunk, opening(read, chunk.file, head).data_start, read.separator)
 
 
-def parse(read: Read, chunk: Chunk, schema: Schema | None) -> ParsedChunk:
+def parse(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
     """The rows of one settled chunk, of the types of `schema`, or declared and inferred ones."""
     file = chunk.file
     if file.compression is None and _can_be_cut(read, file):
@@ -91,7 +91,8 @@ def head(read: Read, file: SourceFile, head_bytes: int) -> tuple[ParsedChunk, in
         records = records[: int(ends.positions[-1]) + 1] if ends.positions.size else b""
     else:
         _check_quotes(read, Chunk(file, 0, 0, file.size_bytes, 0), records, found.data_start)
-    parsed = parse_records(read, Chunk(file, 0, 0, len(content), 0), found.names, records, None)
+    chunk = Chunk(file, 0, 0, len(content), first_row=0)
+    parsed = finish(read, chunk, parse_records(read, chunk, found.names, records, None))
     bad = parsed.quarantined.rows
     if bad is not None and parsed.table.num_rows == 0:
         raise file.mistake(
@@ -129,7 +130,7 @@ def opening(read: Read, file: SourceFile, content: bytes) -> Opening:
 
 def parse_records(
     read: Read, chunk: Chunk, names: tuple[str, ...], records: bytes, schema: Schema | None
-) -> ParsedChunk:
+) -> RawChunk:
     """UTF-8 records without a header as a chunk's rows."""
     columns = Columns.of(read, chunk.file, names, schema)
     try:
@@ -152,7 +153,7 @@ def parse_records(
         (int(numbers[row]), f"expected {expected} fields, found {actual}")
         for row, expected, actual in bad_rows
     ]
-    return finish(read, chunk, columns, table, kept, malformed=malformed)
+    return RawChunk(columns, table, kept, malformed)
 
 
 def _read_strictly(

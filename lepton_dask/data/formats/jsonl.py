@@ -16,7 +16,7 @@ from lepton_dask.data.content import SourceFile, read_content, read_range
 from lepton_dask.data.formats.records import Scan, scan_records
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import Schema
-from lepton_dask.data.wanted import Columns, finish
+from lepton_dask.data.wanted import Columns, RawChunk, finish
 
 _Object = dict[str, Any]
 
@@ -31,7 +31,7 @@ def scan(chunk: Chunk) -> Scan:
     return scan_records(chunk, 0, None)
 
 
-def parse(read: Read, chunk: Chunk, schema: Schema | None) -> ParsedChunk:
+def parse(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
     """The rows of one settled chunk, of the types of `schema`, or declared and inferred ones."""
     if chunk.file.compression:
         content = read_content(chunk.file)
@@ -46,14 +46,14 @@ def head(read: Read, file: SourceFile, head_bytes: int) -> tuple[ParsedChunk, in
     if len(content) > head_bytes:
         content = content[: content.rfind(b"\n") + 1]
     chunk = Chunk(file, 0, 0, len(content), first_row=0)
-    parsed = parse_lines(read, chunk, content, None)
+    parsed = finish(read, chunk, parse_lines(read, chunk, content, None))
     bad = parsed.quarantined.rows
     if bad is not None and parsed.table.num_rows == 0:
         raise file.mistake(f"has no line that is a JSON object: {bad.what}")
     return parsed, len(content)
 
 
-def parse_lines(read: Read, chunk: Chunk, content: bytes, schema: Schema | None) -> ParsedChunk:
+def parse_lines(read: Read, chunk: Chunk, content: bytes, schema: Schema | None) -> RawChunk:
     """JSON lines as a chunk's rows; lines that are no objects are set aside."""
     _check_utf8(chunk, content)
     lines = [line for line in content.splitlines() if line.strip()]
@@ -79,7 +79,7 @@ def parse_lines(read: Read, chunk: Chunk, content: bytes, schema: Schema | None)
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows))
     malformed = [(int(numbers[row]), what) for row, what in bad]
-    return finish(read, chunk, columns, table, kept, malformed=malformed)
+    return RawChunk(columns, table, kept, malformed)
 
 
 def _read_json(content: bytes, types: Mapping[str, pa.DataType], schema: Schema | None) -> pa.Table:

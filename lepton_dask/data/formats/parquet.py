@@ -15,7 +15,7 @@ from lepton_dask.data.chunks import Chunk, ParsedChunk
 from lepton_dask.data.content import SourceFile, open_file
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import Schema
-from lepton_dask.data.wanted import Columns, finish
+from lepton_dask.data.wanted import Columns, RawChunk, finish
 from lepton_dask.errors import RunError
 
 _VALUE_BYTES = 8
@@ -47,7 +47,7 @@ def plan(read: Read, file: SourceFile, chunk_bytes: int) -> tuple[Chunk, ...]:
     return tuple(chunk for chunk in chunks if not chunk.index or _first(chunk) < read.rows)
 
 
-def parse(read: Read, chunk: Chunk, schema: Schema | None) -> ParsedChunk:
+def parse(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
     """The rows of one chunk, of the types of `schema`, or of the file's own and declared ones.
 
     Raises RunError where the file is truncated or damaged, UserError for a nested column.
@@ -58,7 +58,7 @@ def parse(read: Read, chunk: Chunk, schema: Schema | None) -> ParsedChunk:
             list(range(chunk.start, chunk.stop)), columns=list(columns.names), use_threads=False
         )
     row_numbers = np.arange(table.num_rows, dtype=np.int64) + _first(chunk)
-    return finish(read, chunk, columns, table, row_numbers)
+    return RawChunk(columns, table, row_numbers)
 
 
 def head(read: Read, file: SourceFile) -> tuple[ParsedChunk, int]:
@@ -68,7 +68,14 @@ def head(read: Read, file: SourceFile) -> tuple[ParsedChunk, int]:
         table = parquet.schema_arrow.empty_table().select(list(columns.names))
         rows = parquet.metadata.num_rows
     chunk = Chunk(file, 0, 0, 0, first_row=0)
-    return finish(read, chunk, columns, table, np.empty(0, np.int64)), rows
+    raw = RawChunk(columns, table, np.empty(0, np.int64))
+    return finish(read, chunk, raw), rows
+
+
+def names(file: SourceFile) -> tuple[str, ...]:
+    """The file's columns, from its footer."""
+    with _opened(file) as parquet:
+        return _names(parquet, file)
 
 
 def _first(chunk: Chunk) -> int:

@@ -1,0 +1,59 @@
+"""What tests share: one cluster, and a way to run a pipeline on it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from lepton_dask.cluster import connect
+from lepton_dask.config.cluster import ClusterConfig, LocalCluster
+from lepton_dask.config.load import LoadedConfig
+from lepton_dask.events import Event
+from lepton_dask.run.outcome import RunOutcome
+from lepton_dask.run.pipeline import load_and_plan, run_planned
+
+REPOSITORY = Path(__file__).parent.parent
+
+Run = Callable[..., RunOutcome]
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """The address of a cluster of two workers that every cluster test may use."""
+    local = LocalCluster(workers=2, threads_per_worker=1, memory_per_worker="2GiB")
+    config = ClusterConfig(cluster=local, dashboard="127.0.0.1:0")
+    with connect(LoadedConfig(config, None, Path())) as session:
+        yield session.address
+
+
+@pytest.fixture
+def write_pipeline(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a pipeline's text into the test's folder and returns the file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "pipeline.yaml"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """What happened in the runs of a test, in order."""
+    return []
+
+
+@pytest.fixture
+def run(scheduler: str, tmp_path: Path, events: list[Event]) -> Run:
+    """Runs a pipeline file on the shared cluster; its folder lies in the test's own."""
+
+    def run_file(path: Path, overrides: Sequence[str] = (), **options: object) -> RunOutcome:
+        planned = load_and_plan(path, overrides=overrides)
+        options = {"scheduler": scheduler, "runs": tmp_path / "runs"} | options
+        return run_planned(planned, listeners=[events.append], **options)
+
+    return run_file
