@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import lepton_dask
 from lepton_dask.artifacts.bundle import load, save_bundle
 from lepton_dask.artifacts.frames import InputColumn, read_frame
-from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import Drop, PythonStep, Rename
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
@@ -71,6 +71,7 @@ def model(task="classification", target=None, **changes) -> Model:
         name="people",
         created="2026-08-01T12:00:00Z",
         version="0.1.0",
+        source=Source({"format": "csv"}, INPUTS),
         inputs=INPUTS,
         missing_values=("?",),
         replay=(),

@@ -271,7 +271,8 @@ def test_better_than_is_a_goal_by_itself() -> None:
             "2:1: step: unknown key; did you mean 'steps'? the keys here are name, seed, vars, "
             "defaults, extends, priority, resources, retries, steps"]),
         ("name: ../../etc\nsteps: {t: {read: {path: a}}}",
-         ["1:7: name: must match ^\\w[\\w .-]*$, found '../../etc'"]),
+         ["1:7: name: cannot be part of a folder's name; "
+          "use at most 100 letters, digits, '_', '-', '.' and spaces"]),
         ("name: 3\nseed: '7'\nsteps: {t: {read: {path: a}}}", [
             "1:7: name: expected text, found the number 3; write \"3\" for the text",
             "2:7: seed: expected a whole number, found the text '7' (quotes make it text); "
@@ -355,6 +356,8 @@ def test_a_configuration_is_loaded_and_none_gives_the_defaults() -> None:
         ("cluster: {kind: local, workers: 0}", "1:33: workers: must be greater than 0, found 0"),
         ("cluster: {kind: local, workers: two}", "1:33: workers: expected a whole number, "
          "found the text 'two'"),
+        ("cluster: {kind: address, address: host}", "1:35: address: is no scheduler's address; "
+         "write one like tcp://host:8786"),
         ("dashboard: 8787", "1:12: dashboard: expected text, found the number 8787; "
          "write \"8787\" for the text"),
     ],

@@ -18,7 +18,7 @@ import numpy as np
 
 from lepton_dask.artifacts.commit import replacing, write_json
 from lepton_dask.artifacts.frames import InputColumn, MissingValues
-from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import replay_from_json, replay_to_json
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.errors import Mistake, RunError, UserError
@@ -109,6 +109,7 @@ def _to_json(model: Model) -> dict[str, object]:
         "name": model.name,
         "created": model.created,
         "lepton_dask": model.version,
+        "source": asdict(model.source),
         "inputs": [asdict(column) for column in model.inputs],
         "missing_values": model.missing_values,
         "replay": [replay_to_json(step) for step in model.replay],
@@ -127,7 +128,8 @@ def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[
         name=document["name"],
         created=document["created"],
         version=document["lepton_dask"],
-        inputs=tuple(InputColumn(**column) for column in document["inputs"]),
+        source=Source(document["source"]["read"], _columns(document["source"]["columns"])),
+        inputs=_columns(document["inputs"]),
         missing_values=_missing_values(document["missing_values"]),
         replay=tuple(replay_from_json(step) for step in document["replay"]),
         prepared=Prepared.from_json(document["prepared"]),
@@ -136,6 +138,10 @@ def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[
         intercept=document["intercept"],
         threshold=document["threshold"],
     )
+
+
+def _columns(document: list[dict[str, Any]]) -> tuple[InputColumn, ...]:
+    return tuple(InputColumn(**column) for column in document)
 
 
 def _missing_values(document: list[str] | dict[str, list[str]]) -> MissingValues:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton_dask.artifacts.frames import Frame, InputColumn, MissingValues, read_frame
+from lepton_dask.artifacts.frames import (
+    Frame,
+    InputColumn,
+    MissingValues,
+    ReadFrame,
+    read_frame,
+)
 from lepton_dask.artifacts.replay import ReplayStep
 from lepton_dask.data.columns import Columns
 from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
@@ -37,6 +44,15 @@ class Scores(NamedTuple):
     others: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Source:
+    """How the files were read that a model was trained on, for reading others like them: the
+    `read` node as JSON without its path, and every column that it yielded, in order."""
+
+    read: Mapping[str, Any]
+    columns: tuple[InputColumn, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A fitted preparation and a linear model over it: z = x'b + b_0, mean = inverse link of z.
@@ -49,6 +65,7 @@ class Model:
     name: str
     created: str
     version: str
+    source: Source
     inputs: tuple[InputColumn, ...]
     missing_values: MissingValues
     replay: tuple[ReplayStep, ...]
@@ -113,7 +130,10 @@ class Model:
         return self._scores(rows, rows.problems)
 
     def _score(self, frame: Frame) -> Scores:
-        given = read_frame(frame, self.inputs, self.missing_values)
+        return self.score_rows(read_frame(frame, self.inputs, self.missing_values))
+
+    def score_rows(self, given: ReadFrame) -> Scores:
+        """Scores from columns as the first `read` yields them."""
         for step in self.replay:
             given = step.apply(given)
         rows = self.prepared.apply(given.columns)

@@ -75,7 +75,10 @@ def _predictions(scores: Scores, unscored: list[bool] | None, model: Model) -> p
     wanted = types[prediction_type(model).kind]
     if unscored is None:
         return pa.array(scores.predictions, wanted)
-    given = [None if no else value for value, no in zip(scores.predictions.tolist(), unscored, strict=True)]
+    given = [
+        None if no else value
+        for value, no in zip(scores.predictions.tolist(), unscored, strict=True)
+    ]
     return pa.array(given, wanted)
 
 

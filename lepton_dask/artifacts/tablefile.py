@@ -36,7 +36,7 @@ class TableWriter:
         check_format(path)
         self._path = path
         self._stack = ExitStack()
-        self._write: Callable[[pa.Table], None] | None = None
+        self._write: Callable[[pa.Table], object] | None = None
 
     def __enter__(self) -> TableWriter:
         self._stream = self._stack.enter_context(replacing(self._path))
@@ -47,7 +47,7 @@ class TableWriter:
             self._write = self._opened(table.schema)
         self._write(table)
 
-    def _opened(self, schema: pa.Schema) -> Callable[[pa.Table], None]:
+    def _opened(self, schema: pa.Schema) -> Callable[[pa.Table], object]:
         if self._path.suffix == ".jsonl":
             return lambda table: _write_lines(self._stream, table)
         if self._path.suffix == ".parquet":
@@ -55,9 +55,10 @@ class TableWriter:
                 self._stream, schema, compression="zstd", write_page_checksum=True
             )
             self._stack.enter_context(parquet)
-            return lambda table: parquet.write_table(table)
-        csv = self._stack.enter_context(pa.csv.CSVWriter(self._stream, schema))
-        return lambda table: csv.write(table)
+            write: Callable[[pa.Table], object] = parquet.write_table
+        else:
+            write = self._stack.enter_context(pa.csv.CSVWriter(self._stream, schema)).write
+        return write
 
     def __exit__(
         self,

@@ -78,7 +78,9 @@ def _print_json(document: object) -> None:
 
 
 @app.command()
-def validate(pipeline: PipelineFile, on: On = None, set_: Set = None, as_json: AsJson = False) -> None:
+def validate(
+    pipeline: PipelineFile, on: On = None, set_: Set = None, as_json: AsJson = False
+) -> None:
     """Find every mistake in a pipeline, with its line and column, before anything runs."""
     from lepton_dask.run.pipeline import load_and_plan
 
@@ -139,9 +141,7 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="The run folder; must be new or empty."),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="STEP", help="Stop after this step.")
-    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a pipeline: prepare, train, evaluate, and leave a run folder with the model."""
@@ -168,7 +168,9 @@ def run(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A run, or a model's folder.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A run, or a model's folder.")
+    ],
     input_: Annotated[str, typer.Argument(metavar="INPUT", help="A file, a glob or a URL.")],
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="A .csv, .parquet or .jsonl file to write.")
@@ -177,7 +179,7 @@ def predict(
     scheduler: Scheduler = None,
 ) -> None:
     """Score files of any size, chunk by chunk: one row out for each row in, in order."""
-    from lepton_dask.run.predict import predict_file
+    from lepton_dask.run.predict_file import predict_file
 
     done = predict_file(model, input_, output, on=on, scheduler=scheduler)
     for reason, count in done.reasons.items():
@@ -235,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"lepton: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except typer.TyperException as error:
-        error.show()
+        print(f"lepton: {error.format_message()}; see lepton --help", file=sys.stderr)
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         print("lepton: stopped", file=sys.stderr)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lepton_dask.component import Component
 from lepton_dask.config.sizes import Size
 from lepton_dask.resources.classes import ImportanceLevel
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"\w+://.+:\d+", text):
+        raise ValueError("is no scheduler's address; write one like tcp://host:8786")
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    if not re.fullmatch(r".*:\d+", text):
+        raise ValueError("is no host and port; write them like 127.0.0.1:8787")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 
 
 class LocalCluster(Component):
@@ -32,7 +49,7 @@ class AddressCluster(Component):
     """A running scheduler; with TLS when `tls` names its files."""
 
     kind: Literal["address"]
-    address: str = Field(pattern=r"^\w+://.+:\d+$")
+    address: Address
     tls: TlsFiles | None = None
 
 
@@ -49,7 +66,7 @@ class ClusterConfig(Component):
     """A configuration file."""
 
     cluster: Annotated[LocalCluster | AddressCluster, Field(discriminator="kind")] = LocalCluster()
-    dashboard: str = Field(default="127.0.0.1:8787", pattern=r"^.*:\d+$")
+    dashboard: HostAndPort = "127.0.0.1:8787"
     priorities: dict[ImportanceLevel, PriorityShare] = Field(default_factory=dict)
     roots: tuple[str, ...] = ()
     worker_timeout_s: float = Field(default=30, gt=0)

@@ -237,7 +237,8 @@ def _kind(annotation: Any) -> str:
         return scalars[annotation]
     origin = get_origin(annotation)
     if origin is Literal:
-        return f"one of {', '.join(str(choice) for choice in get_args(annotation))}"
+        names = [str(choice) for choice in get_args(annotation)]
+        return f"one of {', '.join(names)}" if len(names) > 1 else f"'{names[0]}'"
     if origin in (tuple, list):
         return "a list"
     if _is_component(annotation):

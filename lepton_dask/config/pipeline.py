@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lepton_dask.component import Component
 from lepton_dask.config.sizes import Amount
@@ -73,10 +74,19 @@ class Step(StepSettings):
     """Names of the steps it takes, with the part where one is taken: `parts.test`."""
 
 
+def _folder_name(text: str) -> str:
+    if not re.fullmatch(r"\w[\w .-]{0,99}", text):
+        raise ValueError(
+            "cannot be part of a folder's name; "
+            "use at most 100 letters, digits, '_', '-', '.' and spaces"
+        )
+    return text
+
+
 class Heading(Component):
     """What a pipeline file says before its steps. `name` goes into the run folder's name."""
 
-    name: str = Field(pattern=r"^\w[\w .-]*$", max_length=100)
+    name: Annotated[str, AfterValidator(_folder_name)]
     seed: int = Field(default=0, ge=0)
 
 

@@ -136,9 +136,7 @@ def _learns(task: Task) -> str:
     return "class" if task == "classification" else "number"
 
 
-def _fingerprint(
-    step: Step, seed: int, prints: Mapping[str, str], shape: Shape | None
-) -> str:
+def _fingerprint(step: Step, seed: int, prints: Mapping[str, str], shape: Shape | None) -> str:
     """Identifies the step's work: the step, the seed, what is above it, and the files it reads."""
     content: dict[str, object] = {
         "verb": step.verb,
@@ -178,5 +176,3 @@ def _planned(step: Step, drawn: Drawn, fingerprint: str) -> PlannedStep:
         why=tuple(why),
         columns=drawn.columns,
     )
-
-

@@ -18,7 +18,9 @@ def draw_clean(clean: Clean, table: TableShape, at: DocumentPath) -> Drawn:
     schema, mistakes = clean_schema(clean, table.schema, at)
     if clean.filter is not None:
         mistakes.append(Mistake((*at, "filter"), "expressions are not supported yet", at_key=True))
-    whole = [name for name in ("require", "drop_missing", "drop_duplicates") if getattr(clean, name)]
+    whole = [
+        name for name in ("require", "drop_missing", "drop_duplicates") if getattr(clean, name)
+    ]
     why = [f"rows are dropped by {', '.join(whole)}"] if whole else ["no row is dropped"]
     old = {new: before for before, new in clean.rename.items()}
     columns = changed_columns(table.schema, schema, "")

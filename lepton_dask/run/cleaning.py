@@ -14,7 +14,6 @@ import pandas as pd
 from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.replay import Drop, PythonStep, Rename
 from lepton_dask.data.arrow_types import declared_format
-from lepton_dask.data.chunks import RowNumbers
 from lepton_dask.data.clean import Clean, clean_chunk, clean_schema, duplicate_columns
 from lepton_dask.data.derive import Derive, derive_chunk, derive_schema, load_function
 from lepton_dask.data.duplicates import (
@@ -47,7 +46,9 @@ def clean_table(work: Work, clean: Clean, table: TableValue) -> TableValue:
     parts: dict[PartName, PartTable] = {}
     for name, part in table.parts.items():
         cleaned = _clean_part(work, clean, part, schema)
-        parts[name] = _without_duplicates(work, clean, cleaned) if clean.drop_duplicates else cleaned
+        parts[name] = (
+            _without_duplicates(work, clean, cleaned) if clean.drop_duplicates else cleaned
+        )
     return TableValue(parts, schema, _cleaned_origin(clean, table, schema))
 
 
@@ -122,7 +123,13 @@ def derive_table(work: Work, derive: Derive, table: TableValue, folder: Path) ->
     for name, part in table.parts.items():
         files = [file.shown for file in part.files]
         made = work.map(
-            "derive", _derive, repeat(derive), repeat(folder), repeat(work.at), part.partitions, files
+            "derive",
+            _derive,
+            repeat(derive),
+            repeat(folder),
+            repeat(work.at),
+            part.partitions,
+            files,
         )
         work.settle(made, "chunks derived")
         parts[name] = replace(part, partitions=tuple(made), schema=schema)

@@ -169,7 +169,9 @@ def _baseline(
     else:
         predictions = {
             part: Predictions.of_chunks(
-                work.map("baseline", _column, table.partitions, repeat(features.prepared), repeat(name)),
+                work.map(
+                    "baseline", _column, table.partitions, repeat(features.prepared), repeat(name)
+                ),
                 features.shards[part].rows,
             )
             for part, table in features.table.parts.items()

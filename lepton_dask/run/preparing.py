@@ -60,7 +60,7 @@ def prepare_table(
     shards = {
         name: _shards(work, name, part, fitted.prepared) for name, part in table.parts.items()
     }
-    profile = {"all": all_rows.to_json(), "train": training.to_json()}
+    profile: dict[str, object] = {"all": all_rows.to_json(), "train": training.to_json()}
     return FeaturesValue(table, fitted.prepared, shards), profile
 
 
@@ -98,9 +98,7 @@ def _tell(
             work.emit(LevelsUnknown(work.step, name, code.column, int(count)))
 
 
-def _matrix(
-    work: Work, blocks: list[Future], rows: list[int], prepared: Prepared
-) -> DesignMatrix:
+def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepared) -> DesignMatrix:
     """Aligned Dask arrays over the chunks' blocks."""
     token = uuid.uuid4().hex[:12]
     numbers, codes = len(prepared.numbers), len(prepared.codes)
@@ -147,7 +145,7 @@ def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts
         usable = usable & np.array([reason is None for reason in rows.problems], dtype=bool)
     block = Block(rows.dense, rows.codes, target, weight)
     if not usable.all():
-        block = Block(*(np.ascontiguousarray(values[usable]) for values in block))
+        block = Block(rows.dense[usable], rows.codes[usable], target[usable], weight[usable])
     facts = DesignFacts(
         rows=len(block.target),
         problems={reason: count for reason, count in problems.items() if count},

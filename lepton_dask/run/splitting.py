@@ -29,7 +29,7 @@ Statistics = object
 
 def split_table(work: Work, split: Split, table: TableValue) -> TableValue:
     """The table in parts. Raises UserError where a part would be empty."""
-    source: PartName = split.of or next(iter(table.parts))
+    source: PartName = next(iter(table.parts)) if split.of is None else split.of
     whole = table.parts[source]
     stems = [file.stem for file in whole.files]
     assignment = _assignment(work, split, whole, stems)
@@ -37,14 +37,18 @@ def split_table(work: Work, split: Split, table: TableValue) -> TableValue:
     work.settle(codes, "chunks split")
     counts: list[tuple[int, ...]] = work.gather(work.map("counts", _counts, codes))
     _tell(work, whole, counts)
-    made = [part for part in split_parts(split, ()) if any(count[PARTS.index(part)] for count in counts)]
+    made = [
+        part for part in split_parts(split, ()) if any(count[PARTS.index(part)] for count in counts)
+    ]
     _check_parts(work, split, made)
     others: dict[PartName, PartTable] = {
         name: part for name, part in table.parts.items() if name != source
     }
     parts = others | {part: _part(work, part, whole, codes, counts) for part in made}
     work.settle([chunk for part in parts.values() for chunk in part.partitions], "parts made")
-    return TableValue({part: parts[part] for part in PARTS if part in parts}, table.schema, table.origin)
+    return TableValue(
+        {part: parts[part] for part in PARTS if part in parts}, table.schema, table.origin
+    )
 
 
 def _assignment(work: Work, split: Split, whole: PartTable, stems: Sequence[str]) -> Assignment:

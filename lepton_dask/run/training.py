@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 
 from lepton_dask.artifacts.frames import InputColumn
-from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import PythonStep, Rename
 from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.data.prepared import Prepared
@@ -83,6 +83,7 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         name=pipeline,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=version("lepton_dask"),
+        source=_source(features.table.origin),
         inputs=_inputs(features),
         missing_values=features.table.origin.read.missing_values,
         replay=features.table.origin.replay,
@@ -93,15 +94,26 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
     )
 
 
+def _source(origin: Origin) -> Source:
+    """What a reader of other files needs. The path stays out of it: it may hold a secret, and says
+    nothing about other files."""
+    read = origin.read.model_dump(mode="json", by_alias=True, exclude={"path", "rows"})
+    return Source(read, _columns(origin))
+
+
+def _columns(origin: Origin) -> tuple[InputColumn, ...]:
+    types = origin.read.types
+    return tuple(
+        InputColumn(name, type_.kind, type_.zone, declared_format(types.get(name)))
+        for name, type_ in origin.schema.items()
+    )
+
+
 def _inputs(features: FeaturesValue) -> tuple[InputColumn, ...]:
     """The columns of the first read that predicting needs, with their frozen types."""
     origin = features.table.origin
     needed = _needed(origin, features.prepared)
-    return tuple(
-        InputColumn(name, type_.kind, type_.zone, declared_format(origin.read.types.get(name)))
-        for name, type_ in origin.schema.items()
-        if name in needed
-    )
+    return tuple(column for column in _columns(origin) if column.name in needed)
 
 
 def _needed(origin: Origin, prepared: Prepared) -> set[str]:

@@ -108,6 +108,8 @@ def part_rows(parts: Mapping[PartName, PartTable] | Mapping[str, PartTable]) -> 
     return ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
 
 
-def columns_of(sequence: Sequence[tuple[object, ...]], width: int) -> tuple[tuple[object, ...], ...]:
+def columns_of(
+    sequence: Sequence[tuple[object, ...]], width: int
+) -> tuple[tuple[object, ...], ...]:
     """Rows of tuples as `width` tuples of columns, also for no rows."""
     return tuple(zip(*sequence, strict=True)) if sequence else ((),) * width

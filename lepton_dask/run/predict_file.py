@@ -1,0 +1,183 @@
+"""`lepton predict`: files of any size scored chunk by chunk, one row out for each row in."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from distributed import Future
+
+from lepton_dask.artifacts.bundle import load
+from lepton_dask.artifacts.frames import ReadFrame
+from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.scored import REASON, append_scores
+from lepton_dask.artifacts.tablefile import TableWriter, check_format
+from lepton_dask.cluster import Session, connect
+from lepton_dask.config.load import load_config
+from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.chunks import Chunk
+from lepton_dask.data.content import SourceFile
+from lepton_dask.data.files import find_files
+from lepton_dask.data.head import read_head
+from lepton_dask.data.lenient import parse_leniently, read_for_prediction
+from lepton_dask.data.read import Read
+from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
+from lepton_dask.data.roots import Roots
+from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.errors import UserError
+from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.run.preflight import Wants, add_folders, check_cluster
+from lepton_dask.run.stop import stop_on_signals
+
+IN_FLIGHT_A_THREAD = 2
+"""Chunks that are being scored or waiting to be written, for each worker thread: what bounds the
+memory here, whatever the file's size."""
+
+TEXT = ColumnType("text")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was written. `reasons` count the rows without a prediction."""
+
+    rows: int
+    reasons: Mapping[str, int]
+
+    @property
+    def unscored(self) -> int:
+        return sum(self.reasons.values())
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A file to predict for, with the model's `read` and schema as they fit it."""
+
+    file: SourceFile
+    read: Read
+    schema: Schema
+
+
+def predict_file(
+    model: Path, path: str, output: Path, *, on: Path | None = None, scheduler: str | None = None
+) -> Predicted:
+    """Scores the rows of the files at `path` into the file `output`, in order.
+
+    Every row has its input columns (those that the model does not read as they were written), then
+    `prediction`, `probability_<class>` and `reason`. Raises UserError for a missing column or an
+    output of unknown format; a row that cannot be read or scored is no error.
+    """
+    check_format(output)
+    loaded = load(model)
+    read = Read.model_validate_json(_with_path(loaded, path))
+    files = find_files(read, (), Roots((Path.cwd(),)))
+    inputs = [_fitted(loaded, read, file) for file in files]
+    config = load_config(on)
+    with stop_on_signals() as stop, connect(config, scheduler=scheduler) as session:
+
+        def check() -> None:
+            stop.check()
+            session.check()
+
+        wants = Wants({file.path: ("path",) for file in files if Path(file.path).exists()}, {}, {})
+        check_cluster(session.client, wants, [str(Path.cwd())])
+        dispatch = Dispatch(session.client, label="predict", check=check)
+        return _written(dispatch, session, loaded, inputs, output)
+
+
+def _with_path(model: Model, path: str) -> str:
+    return json.dumps({**model.source.read, "path": path, "format": None})
+
+
+def _fitted(model: Model, read: Read, file: SourceFile) -> _Input:
+    """The model's columns with their frozen types; all others as text, to go through unchanged."""
+    needed = {column.name: ColumnType(column.kind, column.zone) for column in model.inputs}
+    known = {column.name: ColumnType(column.kind, column.zone) for column in model.source.columns}
+    if not read.header and _has_header(read, file, set(needed)):
+        read = read.model_copy(update={"header": True, "skip_rows": 0, "columns": None})
+    types = _types_in(read, file)
+    carried = TEXT if file.format == "csv" else None
+    schema = {name: needed.get(name, carried or type_) for name, type_ in known.items()}
+    if read.header:
+        read = read.model_copy(update={"columns": None})
+        schema |= {
+            name: carried or type_ or TEXT for name, type_ in types.items() if name not in schema
+        }
+    declared = {name: type_ for name, type_ in read.types.items() if name in needed}
+    read = read.model_copy(update={"types": declared})
+    optional = [name for name in schema if name not in needed]
+    return _Input(file, *read_for_prediction(read, file, schema, optional))
+
+
+def _has_header(read: Read, file: SourceFile, needed: set[str]) -> bool:
+    """Whether a file has a line of names although those that the model was trained on had none."""
+    if file.format != "csv":
+        return False
+    named = read.model_copy(update={"header": True, "skip_rows": 0, "columns": None, "types": {}})
+    try:
+        return needed <= set(read_head(named, file).summary.types)
+    except UserError:
+        return False  # what its first line says is no list of names
+
+
+def _types_in(read: Read, file: SourceFile) -> Mapping[str, ColumnType | None]:
+    if not read.header or file.format == "jsonl":
+        return {}
+    whole = read.model_copy(update={"columns": None, "types": {}, "missing_values": ()})
+    return read_head(whole, file).summary.types
+
+
+def _written(
+    dispatch: Dispatch, session: Session, model: Model, inputs: Sequence[_Input], output: Path
+) -> Predicted:
+    rows, reasons = 0, Counter[str]()
+    with TableWriter(output) as writer:
+        for table in _scored(dispatch, session, model, inputs):
+            writer.write(table)
+            rows += table.num_rows
+            reasons.update(reason for reason in table[REASON].to_pylist() if reason is not None)
+    return Predicted(rows, dict(reasons.most_common()))
+
+
+def _scored(
+    dispatch: Dispatch, session: Session, model: Model, inputs: Sequence[_Input]
+) -> Iterator[pa.Table]:
+    """The scored chunks in order, a bounded number of them on their way at a time."""
+    waiting: deque[Future] = deque()
+    most = IN_FLIGHT_A_THREAD * max(1, sum(session.client.nthreads().values()))
+    for each in inputs:
+        for chunk in _chunks(dispatch, each):
+            waiting.append(
+                dispatch.submit("score", _score_chunk, each.read, chunk, each.schema, model)
+            )
+            if len(waiting) >= most:
+                yield _next(dispatch, waiting)
+    while waiting:
+        yield _next(dispatch, waiting)
+
+
+def _next(dispatch: Dispatch, waiting: deque[Future]) -> pa.Table:
+    [table] = dispatch.gather([waiting.popleft()])
+    return table
+
+
+def _chunks(dispatch: Dispatch, each: _Input) -> Sequence[Chunk]:
+    chunks = plan_chunks(each.read, each.file)
+    if not needs_scan(chunks):
+        return chunks
+    scans = dispatch.starmap("scan", scan_chunk, [(each.read, chunk) for chunk in chunks])
+    return settle_bounds(each.read, chunks, dispatch.gather(scans))
+
+
+def _score_chunk(read: Read, chunk: Chunk, schema: Schema, model: Model) -> pa.Table:
+    add_folders([str(Path.cwd())])
+    parsed = parse_leniently(read, chunk, schema)
+    problems = {row: why for row, why in enumerate(parsed.reasons) if why is not None}
+    needed = [column.name for column in model.inputs]
+    kinds = {column.name: column.kind for column in model.inputs}
+    columns = to_columns(parsed.table, needed)
+    scores = model.score_rows(ReadFrame(columns, kinds, problems, parsed.table.num_rows))
+    return append_scores(parsed.table, scores, model)
