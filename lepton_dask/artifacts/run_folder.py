@@ -31,6 +31,7 @@ from typing import Literal
 
 from lepton_dask.artifacts.commit import sync_folder, write_json
 from lepton_dask.errors import Mistake, UserError
+from lepton_dask.parts import PARTS
 
 State = Literal["finished", "failed"]
 MANIFEST = "run.json"
@@ -180,8 +181,4 @@ def _summary(folder: Path) -> RunSummary:
 
 
 def _by_part(entry: dict[str, object]) -> dict[str, dict[str, float | None]]:
-    return {
-        part: scores
-        for part in ("train", "validation", "test")
-        if isinstance(scores := entry.get(part), dict)
-    }
+    return {part: scores for part in (*PARTS, "all") if isinstance(scores := entry.get(part), dict)}

@@ -22,13 +22,16 @@ HELP = """Machine-learning pipelines over tables, written in YAML and run on Das
 
 A pipeline says what to read, how to prepare it, what to learn and how good is good enough.
 
+\b
     lepton validate pipelines/medical_diagnosis.yaml
     lepton plan pipelines/medical_diagnosis.yaml --columns
     lepton run pipelines/medical_diagnosis.yaml
     lepton predict runs/latest new_patients.csv predictions.csv
 
-Exit codes: 0 done; 1 the run failed; 2 your files are wrong; 3 it ran, but a goal was missed;
-4 the cluster could not be reached or was lost; 130 and 143 stopped by a signal.
+\b
+Exit codes: 0 done; 1 the run failed; 2 your files are wrong;
+3 it ran, but a goal was missed; 4 the cluster could not be reached or was lost;
+130 and 143 stopped by SIGINT and SIGTERM.
 """
 
 app = typer.Typer(
@@ -160,8 +163,8 @@ def run(
     if as_json:
         _print_json(redactor.document(documents.outcome(outcome)))
     else:
-        if outcome.metrics:
-            _out().print(tables.scores(outcome))
+        for table in tables.scores(outcome):
+            _out().print(table)
         print(outcome.folder)
     raise typer.Exit(outcome.exit_code)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from lepton_dask.artifacts.run_folder import RunSummary
 from lepton_dask.plan.planned import Plan
-from lepton_dask.run.outcome import RunOutcome
+from lepton_dask.run.outcome import Evaluated, RunOutcome
 
 
 def _table(title: str, *headings: str) -> Table:
@@ -52,13 +52,30 @@ def columns(plan: Plan) -> Iterator[Table]:
         yield table
 
 
-def scores(outcome: RunOutcome) -> Table:
-    table = _table("", "step", "part", "rows", "metric", "value")
-    for step, part, rows, values in outcome.scores():
-        for metric, value in values.items():
-            shown = "-" if value is None else f"{value:.4f}"
-            table.add_row(step, part, _count(rows), metric, shown)
-    return table
+def scores(outcome: RunOutcome) -> Iterator[Table]:
+    """A table for each evaluate step: every metric by part, with the baselines' beside it."""
+    for step, evaluated in outcome.metrics.items():
+        baselines = evaluated.baselines
+        table = _table(_title(step, evaluated), "part", "rows", "metric", "value", *baselines)
+        for part, values in evaluated.scores.items():
+            for metric, value in values.items():
+                others = [baselines[name].get(part, {}).get(metric) for name in baselines]
+                shown = map(_score, (value, *others))
+                table.add_row(part, _count(evaluated.rows[part]), metric, *shown)
+        yield table
+
+
+def _title(step: str, evaluated: Evaluated) -> str:
+    title = f"{step}: model '{evaluated.model}'"
+    if evaluated.positive is not None:
+        title += f", positive {evaluated.positive}"
+    if evaluated.threshold is not None:
+        title += f", threshold {evaluated.threshold:.4g}"
+    return title
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def runs(found: Sequence[RunSummary]) -> Table:
@@ -75,9 +92,13 @@ def runs(found: Sequence[RunSummary]) -> Table:
 
 
 def _metric_lines(run: RunSummary) -> Iterator[str]:
+    """A line for each evaluation, with the scores of its most honest part."""
     for step, parts in run.metrics.items():
-        for part, values in parts.items():
-            shown = "  ".join(
-                f"{metric} {value:.4f}" for metric, value in values.items() if value is not None
-            )
-            yield f"{step} {part}: {shown}"
+        for part in ("test", "validation", "train", "all"):
+            if part in parts:
+                values = parts[part].items()
+                shown = "  ".join(
+                    f"{name} {value:.4f}" for name, value in values if value is not None
+                )
+                yield f"{step} {part}: {shown}"
+                break

@@ -52,12 +52,37 @@ class LoadedConfig:
     secrets: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class DraftPipeline:
+    """A pipeline file as far as it is sound, and all that is wrong with it.
+
+    `sound` has the steps that bear no mistake and take only such steps: what can still be checked
+    against the data.
+    """
+
+    sound: LoadedPipeline
+    mistakes: tuple[Mistake, ...]
+
+
 def load_pipeline(
     path: Path, *, overrides: Sequence[str] = (), environment: Mapping[str, str] = os.environ
 ) -> LoadedPipeline:
     """The pipeline in the file at `path`, with `overrides` (`steps.model.train.penalty.l2=1e-3`).
 
     Raises UserError with all mistakes, placed and in the file's order.
+    """
+    draft = draft_pipeline(path, overrides=overrides, environment=environment)
+    if draft.mistakes:
+        raise UserError(draft.mistakes)
+    return draft.sound
+
+
+def draft_pipeline(
+    path: Path, *, overrides: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+) -> DraftPipeline:
+    """The same without raising for what stands in the file.
+
+    Raises UserError for a file that cannot be read at all.
     """
     written = read_extended(path)
     changed, refused = override(written.root, overrides)
@@ -66,16 +91,15 @@ def load_pipeline(
     said = [*written.mistakes, *refused, *resolved.mistakes]
     mistakes: list[Mistake] = []
     heading, graph = _check(document.root, mistakes)
-    if heading is None or said or mistakes:
-        raise _error(document, said, mistakes)
-    return LoadedPipeline(
-        pipeline=_assemble(heading, graph),
+    sound = LoadedPipeline(
+        pipeline=_assemble(heading, graph, _unsound([*said, *mistakes])),
         document=document,
         secrets=_longest_first(resolved.secrets),
         as_run=to_yaml(plain(changed)) if overrides or written.extends else written.text,
         file=document.file,
         warnings=tuple(in_order(map(document.locate, unused(graph)), document.file)),
     )
+    return DraftPipeline(sound, tuple(_all(document, said, mistakes)))
 
 
 def load_config(path: Path | None, *, environment: Mapping[str, str] = os.environ) -> LoadedConfig:
@@ -92,7 +116,7 @@ def load_config(path: Path | None, *, environment: Mapping[str, str] = os.enviro
     mistakes: list[Mistake] = []
     config = build(ClusterConfig, document.root, (), mistakes)
     if config is None or said:
-        raise _error(document, said, mistakes)
+        raise UserError(_all(document, said, mistakes))
     return LoadedConfig(config, document, path.parent, _longest_first(resolved.secrets))
 
 
@@ -112,10 +136,20 @@ def _check(root: MappingNode, mistakes: list[Mistake]) -> tuple[Heading | None, 
     return heading, graph
 
 
-def _assemble(heading: Heading, graph: Graph) -> Pipeline:
+def _unsound(mistakes: Iterable[Mistake]) -> set[str]:
+    """The steps that some mistake is about."""
+    return {str(m.path[1]) for m in mistakes if len(m.path) > 1 and m.path[0] == "steps"}
+
+
+def _assemble(heading: Heading | None, graph: Graph, unsound: set[str]) -> Pipeline:
     steps = []
+    unsound = set(unsound)
     for draft in graph.order:
-        # Whatever leaves a draft without one of these has been told as a mistake.
+        inputs = graph.inputs[draft.name]
+        if not unsound.isdisjoint((draft.name, *(source.step for source in inputs))):
+            unsound.add(draft.name)
+            continue
+        # Whatever leaves a draft without one of these has been told as a mistake of its step.
         assert draft.verb is not None
         assert draft.action is not None
         assert draft.settings is not None
@@ -124,20 +158,21 @@ def _assemble(heading: Heading, graph: Graph) -> Pipeline:
                 name=draft.name,
                 verb=draft.verb,
                 action=draft.action,
-                inputs=tuple(str(source) for source in graph.inputs[draft.name]),
+                inputs=tuple(str(source) for source in inputs),
                 priority=draft.settings.priority,
                 resources=draft.settings.resources,
                 retries=draft.settings.retries,
             )
         )
+    heading = heading or Heading(name="unnamed")
     return Pipeline(name=heading.name, seed=heading.seed, steps=tuple(steps))
 
 
-def _error(document: Document, said: Iterable[Mistake], found: Iterable[Mistake]) -> UserError:
+def _all(document: Document, said: Iterable[Mistake], found: Iterable[Mistake]) -> list[Mistake]:
     """All mistakes. Of what was `found` in a value that could not even be read, nothing: that it
     could not has been `said`."""
     new = (m for m in found if not _is_broken(document, m.path))
-    return UserError(in_order(map(document.locate, (*said, *new)), document.file))
+    return in_order(map(document.locate, (*said, *new)), document.file)
 
 
 def _is_broken(document: Document, path: DocumentPath) -> bool:

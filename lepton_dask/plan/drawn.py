@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lepton_dask.data.arrow_types import described
-from lepton_dask.data.types import Schema
+from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import Mistake
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import Shape, TableShape
@@ -25,12 +24,17 @@ class Drawn:
     warnings: tuple[str, ...] = field(default=())
 
 
+def type_name(type_: ColumnType) -> str:
+    """`integer`, `timestamp in UTC`."""
+    return f"{type_.kind} in {type_.zone}" if type_.zone else type_.kind
+
+
 def changed_columns(before: Schema, after: Schema, reason: str) -> tuple[PlannedColumn, ...]:
     """Every column of a table after a step, and the reason beside those that are new."""
     return tuple(
         PlannedColumn(
             name,
-            described(type_),
+            type_name(type_),
             "" if before.get(name) == type_ else "new",
             "as it comes in" if before.get(name) == type_ else reason,
         )

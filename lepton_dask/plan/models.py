@@ -15,7 +15,7 @@ from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
 from lepton_dask.learn.losses import Task
 from lepton_dask.learn.train import Train, choose_optimizer
-from lepton_dask.plan.drawn import Drawn, changed_columns
+from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, table_of
 
@@ -39,7 +39,7 @@ def draw_prepare(prepare: Prepare, table: TableShape, at: DocumentPath, task: Ta
 
 def _planned(column: Treated) -> PlannedColumn:
     treatment = column.summary or column.role
-    return PlannedColumn(column.column, described(column.type), treatment, column.reason)
+    return PlannedColumn(column.column, type_name(column.type), treatment, column.reason)
 
 
 def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dask.utils import format_bytes
 
-from lepton_dask.data.arrow_types import described
 from lepton_dask.data.chunks import CHUNK_BYTES, Chunk
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.files import find_files
@@ -16,7 +15,7 @@ from lepton_dask.data.settle import settle_types
 from lepton_dask.data.types import Schema
 from lepton_dask.errors import DocumentPath, UserError
 from lepton_dask.parts import PARTS
-from lepton_dask.plan.drawn import Drawn
+from lepton_dask.plan.drawn import Drawn, type_name
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import TableShape
 
@@ -66,7 +65,7 @@ def _columns(read: Read, schema: Schema, heads: list[Head]) -> list[PlannedColum
     return [
         PlannedColumn(
             column,
-            described(type_),
+            type_name(type_),
             "read",
             "declared under types" if column in read.types else source,
         )

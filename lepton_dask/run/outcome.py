@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +58,3 @@ class RunOutcome:
     @property
     def exit_code(self) -> int:
         return 3 if self.missed_goals else 0
-
-    def scores(self) -> Iterator[tuple[str, str, int, Scores]]:
-        """(step, part, rows, scores) in order."""
-        for step, evaluated in self.metrics.items():
-            for part, scores in evaluated.scores.items():
-                yield step, part, evaluated.rows[part], scores

@@ -11,7 +11,12 @@ from lepton_dask.artifacts.event_log import EventLog
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunFolder, point_latest
 from lepton_dask.cluster import connect, describe
-from lepton_dask.config.load import LoadedConfig, LoadedPipeline, load_config, load_pipeline
+from lepton_dask.config.load import (
+    LoadedConfig,
+    LoadedPipeline,
+    draft_pipeline,
+    load_config,
+)
 from lepton_dask.config.mistakes import in_order, suggestion
 from lepton_dask.config.pipeline import Step
 from lepton_dask.data.derive import Derive
@@ -63,11 +68,13 @@ def load_and_plan(
 ) -> PlannedRun:
     """Loads and plans. Raises UserError with every mistake, placed and in the file's order."""
     config = load_config(on)
-    loaded = load_pipeline(path, overrides=overrides)
+    draft = draft_pipeline(path, overrides=overrides)
+    loaded = draft.sound
     project = project_folder(path)
     planning = make_plan(loaded.pipeline, roots_of(config, path), project)
-    if planning.mistakes:
-        raise UserError(in_order(map(loaded.document.locate, planning.mistakes), loaded.file))
+    found = [*draft.mistakes, *map(loaded.document.locate, planning.mistakes)]
+    if found:
+        raise UserError(in_order(found, loaded.file))
     warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings))
     steps = _steps_until(loaded, until)
     return PlannedRun(loaded, config, planning, project, steps, warnings)
@@ -131,6 +138,7 @@ def run_planned(
     try:
         records.begin(planned.loaded.as_run, planned.plan)
         _run(planned, scheduler, records, emit)
+        records.finish()
     except BaseException as error:
         placed = _placed(error, planned)
         code = placed.exit_code if isinstance(placed, LeptonError) else BUG_EXIT_CODE

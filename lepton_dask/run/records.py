@@ -35,6 +35,8 @@ class Records:
         self._profiles: dict[str, object] = {}
         self._training: dict[str, object] = {}
         self._metrics: dict[str, Evaluated] = {}
+        self._models: dict[str, ModelValue] = {}
+        self._chosen: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -54,13 +56,11 @@ class Records:
             self._profiles[step] = profile
             self._write("profile.json", self._profiles)
 
-    def model(self, value: ModelValue) -> None:
+    def trained(self, value: ModelValue) -> None:
         """A trained model: its bundle, its history, its line in training.json."""
-        folder = self._folder / "models" / value.step
-        save_bundle(folder, value.model)
-        write_text(folder / "history.csv", history(value.descent))
         descent = value.descent
         with self._lock:
+            self._save(value)
             self._training[value.step] = {
                 "optimizer": descent.optimizer,
                 "iterations": descent.iterations,
@@ -71,17 +71,29 @@ class Records:
             }
             self._write("training.json", self._training)
 
-    def evaluated(self, step: str, evaluated: Evaluated) -> None:
+    def evaluated(self, step: str, value: ModelValue, evaluated: Evaluated) -> None:
+        """The scores of an evaluate step, and the model that it stands for, its threshold set."""
         with self._lock:
+            self._save(value)
             self._metrics[step] = evaluated
+            if evaluated.candidates:
+                self._chosen = value.step
             entries = {name: each.to_json() for name, each in self._metrics.items()}
             self._write("metrics.json", entries)
 
-    def chosen(self, value: ModelValue) -> None:
-        """The one model that the run stands for."""
-        save_bundle(self._folder / "model", value.model)
-        save_bundle(self._folder / "models" / value.step, value.model)
-        write_text(self._folder / "history.csv", history(value.descent))
+    def finish(self) -> None:
+        """Writes the model that the run stands for: the chosen one, or the only one."""
+        only = next(iter(self._models)) if len(self._models) == 1 else None
+        value = self._models.get(self._chosen or only or "")
+        if value is not None:
+            save_bundle(self._folder / "model", value.model)
+            write_text(self._folder / "history.csv", history(value.descent))
+
+    def _save(self, value: ModelValue) -> None:
+        self._models[value.step] = value
+        folder = self._folder / "models" / value.step
+        save_bundle(folder, value.model)
+        write_text(folder / "history.csv", history(value.descent))
 
     def failed(self, error: BaseException, exit_code: int) -> None:
         self._write("error.json", error_document(error, exit_code))

@@ -125,7 +125,7 @@ def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) 
 
 def _train(running: Running, work: Work, train: Train, features: FeaturesValue) -> Result:
     value = train_model(work, train, features, running.pipeline.name)
-    running.records.model(value)
+    running.records.trained(value)
     descent = value.descent
     return Result(
         value,
@@ -139,9 +139,8 @@ def _evaluate(
 ) -> Result:
     models = [value for value in inputs if isinstance(value, ModelValue)]
     value, evaluated = evaluate_models(work, evaluate, models)
-    running.records.evaluated(work.step, evaluated)
-    running.records.chosen(value)
-    return Result(value, f"model '{value.step}' evaluated")
+    running.records.evaluated(work.step, value, evaluated)
+    return Result(value, f"{len(evaluated.scores)} parts scored, model '{value.step}'")
 
 
 def max_bad_share(pipeline: Pipeline, read: str) -> float:
