@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +18,25 @@ from dask.system import CPU_COUNT
 from dask.utils import format_bytes, parse_bytes
 from distributed import Client, Security
 from distributed.system import MEMORY_LIMIT
+from distributed.utils import silence_logging_cmgr
 
 from lepton_dask.config.cluster import AddressCluster, LocalCluster, TlsFiles
 from lepton_dask.config.load import LoadedConfig
-from lepton_dask.errors import ClusterError, Mistake, UserError
+from lepton_dask.errors import ClusterError, LeptonError, Mistake, UserError
 
 LOOPBACK = "127.0.0.1"
 MEMORY_RESOURCE = "memory"
 POLL_S = 1.0
+"""How often a session looks at its cluster, and how long it gives it to answer."""
+DIAL_S = 5.0
+"""For one attempt to reach a scheduler: between two of them the run can be stopped."""
+SETTINGS = {
+    # The default 15 s forgets a worker whose second death falls into it: a run that loses
+    # workers now and then would shrink to nothing.
+    "distributed.deploy.lost-worker-timeout": "1h",
+    "distributed.worker.use-file-locking": False,
+    "distributed.admin.large-graph-warning-threshold": "1GiB",
+}
 
 
 class Session:
@@ -55,34 +66,40 @@ class Session:
             now = time.monotonic()
             if now - self._looked_at < POLL_S:
                 return
-            self._looked_at = now
+            if self.client.status == "closed":
+                raise ClusterError(f"the connection to the scheduler at {self.address} was lost")
             if _worker_count(self.client) > 0:
                 self._alive_at = time.monotonic()
-            elif self.client.status in ("closed", "closing"):
-                raise ClusterError(f"the connection to the scheduler at {self.address} was lost")
             elif now - self._alive_at > self.worker_timeout_s:
                 raise ClusterError(
                     f"the cluster at {self.address} was lost: no worker for "
                     f"{self.worker_timeout_s:g} s; try again when it has workers"
                 )
+            self._looked_at = time.monotonic()
 
 
 def _worker_count(client: Client) -> int:
+    """The scheduler's answer, within a time limit: one that hangs would take the run with it."""
     try:
-        return len(client.scheduler_info(n_workers=-1)["workers"])
-    except (OSError, TimeoutError, ValueError):
-        # A scheduler that went away shows as a closed comm, a time-out or a client that is
-        # reconnecting (ValueError in `sync`); all of them mean no worker that could be reached.
+        scheduler = client.sync(client.scheduler.identity, n_workers=0, callback_timeout=POLL_S)
+    except (OSError, TimeoutError):
         return 0
+    return int(scheduler["n_workers"])
 
 
 @contextmanager
-def connect(loaded: LoadedConfig, *, scheduler: str | None = None) -> Iterator[Session]:
+def connect(
+    loaded: LoadedConfig, *, scheduler: str | None = None, check: Callable[[], None] = lambda: None
+) -> Iterator[Session]:
     """A session on the configuration's cluster, or on the scheduler at the given address.
 
     A cluster that is started here listens on loopback alone and is closed, with its scratch
-    folder, when the session ends. Raises ClusterError where nothing answers or no worker comes
-    within the configuration's time limit.
+    folder, when the session ends. `check` is called while there is something to wait for, and may
+    raise to end it.
+
+    Raises ClusterError where nothing answers or no worker comes within the configuration's time
+    limit, and for whatever fails in the session after its connection was lost; UserError for
+    certificate files that are not there.
     """
     config = loaded.config
     cluster = config.cluster
@@ -92,25 +109,36 @@ def connect(loaded: LoadedConfig, *, scheduler: str | None = None) -> Iterator[S
     opened = (
         _started(cluster, config.dashboard)
         if isinstance(cluster, LocalCluster)
-        else _reached(cluster, loaded.folder, config.worker_timeout_s)
+        else _reached(cluster, loaded, check)
     )
-    with opened as client:
-        _wait_for_workers(client, config.worker_timeout_s)
-        yield Session(client, config.worker_timeout_s)
+    # A lost cluster is one sentence of ours; Dask's own tracebacks of it would bury that.
+    with silence_logging_cmgr(logging.CRITICAL), opened as client:
+        _wait_for_workers(client, config.worker_timeout_s, check)
+        with _lost_connection_told(client):
+            yield Session(client, config.worker_timeout_s)
+
+
+@contextmanager
+def _lost_connection_told(client: Client) -> Iterator[None]:
+    """Without a connection Dask fails in as many ways as it has methods."""
+    try:
+        yield
+    except LeptonError:
+        raise
+    except Exception as error:
+        if client.status == "running":
+            raise
+        address = client.scheduler.address
+        raise ClusterError(
+            f"the connection to the scheduler at {address} was lost ({_reason(error)})"
+        ) from error
 
 
 @contextmanager
 def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
-    settings = {
-        # The default 15 s forgets a worker whose second death falls into it: a run that loses
-        # workers now and then would shrink to nothing.
-        "distributed.deploy.lost-worker-timeout": "1h",
-        "distributed.worker.use-file-locking": False,
-        "distributed.admin.large-graph-warning-threshold": "1GiB",
-    }
     with (
         tempfile.TemporaryDirectory(prefix="lepton-", ignore_cleanup_errors=True) as scratch,
-        dask.config.set(settings),
+        dask.config.set(SETTINGS),
     ):
         with _interrupts_held_back():
             cluster = distributed.LocalCluster(
@@ -169,18 +197,29 @@ def _free_address(dashboard: str) -> str:
 
 
 @contextmanager
-def _reached(config: AddressCluster, folder: Path, timeout_s: float) -> Iterator[Client]:
-    security = _security(config.tls, folder) if config.tls else None
-    try:
-        client = Client(config.address, security=security, timeout=timeout_s)
-    except (OSError, TimeoutError) as error:
-        hint = "" if config.tls else "; does it want TLS (`tls:` in the configuration)?"
-        raise ClusterError(
-            f"no scheduler answers at {config.address} within {timeout_s:g} s "
-            f"({_reason(error)}){hint}"
-        ) from error
-    with client:
-        yield client
+def _reached(
+    config: AddressCluster, loaded: LoadedConfig, check: Callable[[], None]
+) -> Iterator[Client]:
+    security = _security(config.tls, loaded) if config.tls else None
+    timeout_s = loaded.config.worker_timeout_s
+    deadline = time.monotonic() + timeout_s
+    with dask.config.set(SETTINGS):
+        while True:
+            check()
+            left_s = max(deadline - time.monotonic(), 0.1)
+            try:
+                client = Client(config.address, security=security, timeout=min(left_s, DIAL_S))
+                break
+            except (OSError, TimeoutError) as error:
+                if time.monotonic() < deadline:
+                    continue
+                hint = "" if config.tls else "; does it want TLS (`tls:` in the configuration)?"
+                raise ClusterError(
+                    f"no scheduler answers at {config.address} within {timeout_s:g} s "
+                    f"({_reason(error)}){hint}"
+                ) from error
+        with client:
+            yield client
 
 
 def _reason(error: BaseException) -> str:
@@ -191,16 +230,17 @@ def _reason(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _security(tls: TlsFiles, folder: Path) -> Security:
+def _security(tls: TlsFiles, loaded: LoadedConfig) -> Security:
     """The certificate files, looked up from the configuration's folder."""
-    files = [folder / file for file in (tls.ca_file, tls.cert_file, tls.key_file)]
+    files = [loaded.folder / file for file in (tls.ca_file, tls.cert_file, tls.key_file)]
     mistakes = [
         Mistake(("cluster", "tls", key), f"there is no file '{file}'")
         for key, file in zip(("ca_file", "cert_file", "key_file"), files, strict=True)
         if not file.is_file()
     ]
     if mistakes:
-        raise UserError(mistakes)
+        assert loaded.document is not None  # a default has no certificates
+        raise UserError(map(loaded.document.locate, mistakes))
     ca_file, cert_file, key_file = map(str, files)
     return Security(
         require_encryption=True,
@@ -210,14 +250,16 @@ def _security(tls: TlsFiles, folder: Path) -> Security:
     )
 
 
-def _wait_for_workers(client: Client, timeout_s: float) -> None:
-    try:
-        client.wait_for_workers(1, timeout=timeout_s)
-    except TimeoutError:
-        raise ClusterError(
-            f"the scheduler at {client.scheduler.address} has no worker after {timeout_s:g} s; "
-            "start workers, or raise worker_timeout_s in the configuration"
-        ) from None
+def _wait_for_workers(client: Client, timeout_s: float, check: Callable[[], None]) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not _worker_count(client):
+        check()
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"the scheduler at {client.scheduler.address} has no worker after "
+                f"{timeout_s:g} s; start workers, or raise worker_timeout_s in the configuration"
+            )
+        time.sleep(0.1)
 
 
 def describe(session: Session) -> str:

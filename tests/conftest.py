@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from lepton_dask.cli import main
 from lepton_dask.cluster import connect
 from lepton_dask.config.cluster import ClusterConfig, LocalCluster
 from lepton_dask.config.load import LoadedConfig
+from lepton_dask.data.reading import plan_chunks
 from lepton_dask.events import Event
+from lepton_dask.plan import reading
 from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.pipeline import load_and_plan, run_planned
 
 REPOSITORY = Path(__file__).parent.parent
 
 Run = Callable[..., RunOutcome]
+
+
+class Exit(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Lepton = Callable[..., Exit]
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +73,27 @@ def run(scheduler: str, tmp_path: Path, events: list[Event]) -> Run:
         return run_planned(planned, listeners=[events.append], **options)
 
     return run_file
+
+
+@pytest.fixture
+def lepton(capsys: pytest.CaptureFixture[str]) -> Lepton:
+    """Runs the command line in this process."""
+
+    def command(*arguments: object) -> Exit:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        return Exit(int(exit_.value.code or 0), *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Cuts files every so many bytes, so that small tables come in several chunks."""
+
+    def cut(chunk_bytes: int) -> None:
+        small = functools.partial(plan_chunks, chunk_bytes=chunk_bytes)
+        monkeypatch.setattr(reading, "plan_chunks", small)
+
+    return cut

@@ -240,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"lepton: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except typer.TyperException as error:
-        print(f"lepton: {error.format_message()}; see lepton --help", file=sys.stderr)
+        print(f"lepton: {error.format_message().rstrip('.')}; see lepton --help", file=sys.stderr)
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         print("lepton: stopped", file=sys.stderr)

@@ -71,7 +71,9 @@ class PlainConsole:
     def __call__(self, event: Event) -> None:
         text = line(event)
         if text is not None:
-            self._console.print(self._redactor.text(text), markup=False, highlight=False)
+            self._console.print(
+                self._redactor.text(text), markup=False, highlight=False, soft_wrap=True
+            )
 
 
 class LiveConsole:
@@ -128,4 +130,6 @@ class LiveConsole:
                     self._progress.advance(self._run)
         text = line(event)
         if text is not None and not isinstance(event, StepStarted | Iterated):
-            self._console.print(self._redactor.text(text), markup=False, highlight=False)
+            self._console.print(
+                self._redactor.text(text), markup=False, highlight=False, soft_wrap=True
+            )

@@ -13,7 +13,7 @@ from lepton_dask.data.content import SourceFile, read_content
 from lepton_dask.data.formats import csv, parquet
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import read_raw
-from lepton_dask.data.suggest import did_you_mean
+from lepton_dask.data.suggest import did_you_mean, listed
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.data.wanted import typed_column, what_is_bad
 from lepton_dask.errors import Mistake, UserError
@@ -48,14 +48,9 @@ def read_for_prediction(
     needed = [name for name in schema if name not in optional and name != read.row_number]
     absent = [name for name in needed if name not in names]
     if absent:
-        raise UserError(
-            Mistake(
-                (*file.at, "path"),
-                f"'{file.shown}' has no column '{name}', which the model reads",
-                did_you_mean(name, names),
-            )
-            for name in absent
-        )
+        found = f"'{file.shown}' has no column {listed(absent)}, which the model reads"
+        fix = did_you_mean(absent[0], names)
+        raise UserError([Mistake((*file.at, "path"), found, fix)])
     kept = {n: type_ for n, type_ in schema.items() if n in names or n == read.row_number}
     given = read.columns or ()
     missing_values = read.missing_values
