@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lepton_dask.config.mistakes import in_order, nearest, render, shown
+from lepton_dask.config.mistakes import in_order, render, shown
 from lepton_dask.errors import Mistake, Place
+from lepton_dask.suggest import nearest
 
 
 def mistake(source: str, column: int, file: str = "a.yaml", line: int = 14) -> Mistake:

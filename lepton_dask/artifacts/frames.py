@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn, TextColumn
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.errors import Mistake, UserError
+from lepton_dask.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from lepton_dask.data.types import Kind

@@ -19,7 +19,6 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lepton_dask.component import Component
-from lepton_dask.config.mistakes import nearest
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, plain
 from lepton_dask.config.wording import (
     alternatives,
@@ -30,6 +29,7 @@ from lepton_dask.config.wording import (
     value_text,
 )
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import nearest
 
 C = TypeVar("C", bound=Component)
 

@@ -15,7 +15,7 @@ from lepton_dask.config.explain import build
 from lepton_dask.config.extends import read_extended
 from lepton_dask.config.flow import check_flow
 from lepton_dask.config.graph import Graph, connect, unused
-from lepton_dask.config.mistakes import in_order, nearest
+from lepton_dask.config.mistakes import in_order
 from lepton_dask.config.nodes import MappingNode, ScalarNode, plain, without
 from lepton_dask.config.overrides import override
 from lepton_dask.config.pipeline import TOP_KEYS, Heading, Pipeline, Step
@@ -23,6 +23,7 @@ from lepton_dask.config.steps import read_steps
 from lepton_dask.config.variables import resolve
 from lepton_dask.config.wording import unknown_key
 from lepton_dask.errors import DocumentPath, Mistake, UserError
+from lepton_dask.suggest import nearest
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from lepton_dask.errors import Mistake, Place
+from lepton_dask.suggest import nearest
 
 OVERRIDE = "--set"
 """The file name that places in the command line's overrides bear."""
 
 _WIDTH = 100
 _SHOWN = 60
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that `name` most likely stands for; None if none is like it."""
-    by_lower_case = {candidate.lower(): candidate for candidate in names}
-    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
-    return by_lower_case[matches[0]] if matches else None
 
 
 def suggestion(name: str, names: Iterable[str], otherwise: str) -> str:

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 
 from lepton_dask.config.explain import build
-from lepton_dask.config.mistakes import nearest
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, without
 from lepton_dask.config.pipeline import NOT_YET, SHARED_KEYS, VERBS, StepSettings, Verb
 from lepton_dask.config.wording import alternatives, expected, unknown_key
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.parts import PARTS, Part
+from lepton_dask.suggest import nearest
 
 _NAME = re.compile(r"\w[\w -]*")
 _KEYS = (*VERBS, *NOT_YET, "from", *SHARED_KEYS)

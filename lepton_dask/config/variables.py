@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lepton_dask.config.compose import MAX_DEPTH, MAX_NODES
-from lepton_dask.config.mistakes import nearest
 from lepton_dask.config.nodes import (
     Entry,
     Extent,
@@ -26,6 +25,7 @@ from lepton_dask.config.nodes import (
 )
 from lepton_dask.config.scalars import RefusedScalar, read_scalar
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import nearest
 
 MAX_TEXT = 100_000
 

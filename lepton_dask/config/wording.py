@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lepton_dask.config.mistakes import nearest, shown
+from lepton_dask.config.mistakes import shown
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from lepton_dask.config.scalars import RefusedScalar, read_scalar
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import nearest
 
 _YES = ("yes", "on", "y")
 _NO = ("no", "off", "n")

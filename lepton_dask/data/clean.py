@@ -14,9 +14,9 @@ from pydantic import Field
 from lepton_dask.component import Component
 from lepton_dask.data.chunks import RowNumbers
 from lepton_dask.data.selectors import select
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import did_you_mean
 
 Names = tuple[str, ...] | Literal["all"]
 

@@ -16,9 +16,9 @@ from fsspec.implementations.local import LocalFileSystem
 from lepton_dask.data.content import Compression, SourceFile, only_member, open_path
 from lepton_dask.data.read import Format, Read
 from lepton_dask.data.roots import Roots, is_url
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.errors import DocumentPath, Mistake, UserError
 from lepton_dask.parts import Part
+from lepton_dask.suggest import did_you_mean
 
 FORMATS: dict[str, Format] = {
     ".csv": "csv",

@@ -7,9 +7,9 @@ from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import FittedTarget, Label, label_text
 from lepton_dask.data.profile import ColumnProfile, Profile
 from lepton_dask.data.roles import Task, positive_label
-from lepton_dask.data.suggest import did_you_mean, listed
 from lepton_dask.data.treatments import Treated
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import did_you_mean, listed
 
 SHOWN_LABELS = 10
 

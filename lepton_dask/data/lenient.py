@@ -13,10 +13,10 @@ from lepton_dask.data.content import SourceFile, read_content
 from lepton_dask.data.formats import csv, parquet
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import read_raw
-from lepton_dask.data.suggest import did_you_mean, listed
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.data.wanted import typed_column, what_is_bad
 from lepton_dask.errors import Mistake, UserError
+from lepton_dask.suggest import did_you_mean, listed
 
 
 class LenientChunk(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lepton_dask.data.suggest import did_you_mean, listed
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import did_you_mean, listed
 
 
 def is_expression(selector: str) -> bool:

@@ -14,10 +14,10 @@ from lepton_dask.data.splits.by_class import ByClass
 from lepton_dask.data.splits.by_column import ByColumn
 from lepton_dask.data.splits.by_hash import ByGroup, ByRow
 from lepton_dask.data.splits.by_time import ByTime, ByTimeShare, gap_length, start_moment
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.parts import PARTS, Part
+from lepton_dask.suggest import did_you_mean
 
 Start = float | int | str
 

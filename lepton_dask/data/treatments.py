@@ -18,9 +18,9 @@ from lepton_dask.data.prepare import (
 )
 from lepton_dask.data.roles import NUMERIC_KINDS, Role, Task, check_target, resolve_roles
 from lepton_dask.data.selectors import is_expression, select
-from lepton_dask.data.suggest import listed
 from lepton_dask.data.types import ColumnType, Kind, Schema
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.suggest import listed
 
 _AUTO: Mapping[Kind, As] = {
     "number": "number",

@@ -20,9 +20,9 @@ from lepton_dask.data.content import SourceFile
 from lepton_dask.data.convert import Converted, canonical, convert, missing_where_listed, reread
 from lepton_dask.data.quarantine import Bad, Quarantined
 from lepton_dask.data.read import Read
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import Mistake, RunError, UserError
+from lepton_dask.suggest import did_you_mean
 
 
 @dataclass(frozen=True)

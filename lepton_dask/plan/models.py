@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from lepton_dask.data.arrow_types import described
 from lepton_dask.data.prepare import Prepare
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.data.treatments import Treated, resolve_treatments
 from lepton_dask.data.types import ColumnType
 from lepton_dask.data.write import Predict
@@ -18,6 +17,7 @@ from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, table_of
+from lepton_dask.suggest import did_you_mean
 
 MEAN = "mean"
 """The baseline that needs no column: the training rows' mean, or the share of positive ones."""

@@ -170,7 +170,9 @@ def _run(
 ) -> None:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        session = stack.enter_context(connect(planned.config, scheduler=scheduler))
+        session = stack.enter_context(
+            connect(planned.config, scheduler=scheduler, check=stop.check)
+        )
 
         def check() -> None:
             stop.check()

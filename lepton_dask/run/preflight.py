@@ -15,8 +15,11 @@ from typing import Any
 import cloudpickle
 from distributed import Client
 
-from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
+from lepton_dask.errors import ClusterError, DocumentPath, Mistake, RunError, UserError
 from lepton_dask.run import worker_probe
+
+ANSWER_S = 30.0
+"""For the workers to answer. The first one may have to import what it is asked for."""
 
 PACKAGES = ("lepton_dask", "dask", "distributed", "numpy", "pandas", "pyarrow")
 """The packages that decide whether tasks can be sent at all, and what they give."""
@@ -32,14 +35,13 @@ class Wants:
 
 
 def check_cluster(client: Client, wants: Wants, folders: Sequence[str]) -> None:
-    """Raises UserError or RunError, in plain words, for what the workers lack.
+    """Raises UserError or RunError, in plain words, for what the workers lack; ClusterError where
+    one does not answer.
 
     `folders` are put on the workers' module path first: where a pipeline's own modules lie.
     """
     facts = _ask(client, worker_probe, wants, folders)
-    here = worker_probe.probe(PACKAGES, (), (), ())
-    for worker, there in facts.items():
-        _check_versions(worker, here["versions"], there["versions"])
+    _check_versions(facts)
     mistakes = [
         Mistake(at, f"worker {worker} cannot see {path}", "put it where every worker can read it")
         for worker, there in facts.items()
@@ -65,23 +67,41 @@ def _ask(
     cloudpickle.register_pickle_by_value(probe)
     try:
         facts = client.run(
-            probe.probe, PACKAGES, tuple(wants.paths), tuple(wants.modules), tuple(folders)
+            probe.probe,
+            PACKAGES,
+            tuple(wants.paths),
+            tuple(wants.modules),
+            tuple(folders),
+            on_error="return",
+            callback_timeout=ANSWER_S,
         )
+    except TimeoutError as error:
+        raise ClusterError(f"a worker does not answer within {ANSWER_S:g} s") from error
     finally:
         cloudpickle.unregister_pickle_by_value(probe)
+    for worker, answer in facts.items():
+        if isinstance(answer, BaseException):
+            raise ClusterError(f"worker {worker} does not answer ({answer})") from answer
     return dict(sorted(facts.items()))
 
 
-def _check_versions(worker: str, here: Mapping[str, str], there: Mapping[str, str]) -> None:
-    for package, version in here.items():
-        found = there[package]
-        if found == version:
+def _check_versions(facts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises RunError for the first worker whose packages are not those of this process."""
+    here = {package: worker_probe.version(package) for package in PACKAGES}
+    for worker, there in facts.items():
+        wrong = [package for package in PACKAGES if there["versions"][package] != here[package]]
+        if not wrong:
             continue
-        what = f"has no {package}" if not found else f"has {package} {found}, not {version}"
+        lacks = [_lack(package, there["versions"][package], here[package]) for package in wrong]
+        wanted = " ".join(f"{package}=={here[package]}" for package in wrong)
         raise RunError(
-            f"worker {worker} {what}",
-            fix=f"install {package} {version} on every worker (pip install {package}=={version})",
+            f"worker {worker} {', '.join(lacks)}",
+            fix=f"on every worker: pip install {wanted}",
         )
+
+
+def _lack(package: str, there: str, here: str) -> str:
+    return f"has {package} {there} and not {here}" if there else f"has no {package}"
 
 
 def _resource_mistakes(

@@ -98,10 +98,12 @@ def _check_quarantine(work: Work, summaries: Sequence[ChunkSummary], max_bad_sha
     rows = sum(summary.rows for summary in summaries)
     reasons = too_many_bad(quarantined, rows, max_bad_share)
     if reasons:
+        first = quarantined.rows or next(iter(quarantined.values.values()))
         raise RunError(
             "; ".join(reasons),
             fix="mend the data, or allow more with max_bad_share in a clean step",
             step=work.step,
+            file=first.file,
         )
     if quarantined.rows:
         bad = quarantined.rows

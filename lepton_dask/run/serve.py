@@ -20,7 +20,7 @@ def serve(on: Path | None, announce: Callable[[str], None]) -> None:
     Raises ClusterError once it has lost its workers.
     """
     loaded = load_config(on)
-    with stop_on_signals() as stop, connect(loaded) as session:
+    with stop_on_signals() as stop, connect(loaded, check=stop.check) as session:
         announce(f"cluster:   {describe(session)}")
         announce(f"dashboard: {session.dashboard}")
         announce(f"scheduler: {session.address}")

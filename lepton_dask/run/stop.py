@@ -31,8 +31,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
     """A request that SIGINT and SIGTERM set while the block runs.
 
     The handler only takes note: an exception raised in the middle of Dask's own code would leave
-    its state half changed. A second SIGINT is Python's KeyboardInterrupt, for whoever cannot wait.
-    Outside the main thread, where Python takes no handlers, nothing sets the request.
+    its state half changed. A second SIGINT interrupts at once, for whoever cannot wait. Outside the
+    main thread, where Python takes no handlers, nothing sets the request.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -48,6 +48,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
         signal.signal(number, take_note)
     try:
         yield request
+    except KeyboardInterrupt:
+        raise Interrupted(signal.SIGINT) from None
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -26,10 +26,10 @@ from lepton_dask.data.formats.records import (
     unclosed_quote,
 )
 from lepton_dask.data.read import Read
-from lepton_dask.data.suggest import did_you_mean
 from lepton_dask.data.types import Schema
 from lepton_dask.data.wanted import Columns, RawChunk, finish
 from lepton_dask.errors import Mistake, RunError, UserError
+from lepton_dask.suggest import did_you_mean
 
 OPENING_BYTES = 1 << 20
 """The header must lie within this many bytes."""

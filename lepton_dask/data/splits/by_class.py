@@ -17,8 +17,8 @@ from lepton_dask.data.splits.assignment import (
     cuts_of_hash,
     part_codes,
 )
-from lepton_dask.data.suggest import listed
 from lepton_dask.errors import DocumentPath, Mistake, UserError
+from lepton_dask.suggest import listed
 
 MOST_EXACT_ROWS = 65_536
 """Up to here a class is cut exactly, by the order of its rows' hashes: 0.5 MB on the driver. Above

@@ -8,9 +8,9 @@ import numpy as np
 
 from lepton_dask.data.hashing import distinct_texts
 from lepton_dask.data.splits.assignment import LEFT_OUT, Assignment, FirstPhase, PartCodes, Rows
-from lepton_dask.data.suggest import listed
 from lepton_dask.errors import DocumentPath, Mistake, UserError
 from lepton_dask.parts import PARTS
+from lepton_dask.suggest import listed
 
 _MOST_REMEMBERED = 20
 
