@@ -65,7 +65,8 @@ def warnings(events: list[Event]) -> list[str]:
 def numbers_of(folder: Path, step: str = "features") -> dict[str, dict[str, float]]:
     """The columns' profiles over all rows, out of profile.json."""
     document = json.loads((folder / "profile.json").read_text())
-    return {name: each for name, each in document[step]["all"]["columns"].items()}
+    columns: dict[str, dict[str, float]] = document[step]["all"]["columns"]
+    return columns
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "-inf", "1e400"])
@@ -145,7 +146,7 @@ def test_bad_51_max_bad_share_is_the_bound(
     write_table(table)
     path = write_pipeline(pipeline(share=0.015))
     run(path)
-    with pytest.raises(RunError, match="3 of 200 values are bad, more than 1.40%"):
+    with pytest.raises(RunError, match=r"3 of 200 values are bad, more than 1\.40%"):
         run(path, overrides=["steps.tidy.clean.max_bad_share=0.014"])
 
 

@@ -132,9 +132,20 @@ def _check(root: MappingNode, mistakes: list[Mistake]) -> tuple[Heading | None, 
     mistakes += [unknown_key((key,), TOP_KEYS) for key in unknown]
     mistakes += [m for m in found if m.found != "missing key" or m.path not in misspelt]
     mistakes += check_defaults(root)
+    mistakes += _secret_name(root)
     graph = connect(drafts, mistakes)
     check_flow(graph, mistakes)
     return heading, graph
+
+
+def _secret_name(root: MappingNode) -> list[Mistake]:
+    """A name from the environment would be written into the run folder's name."""
+    entry = root.entries.get("name")
+    if entry is None or not isinstance(entry.value, ScalarNode) or not entry.value.secret:
+        return []
+    return [
+        Mistake(("name",), "comes from the environment, which is never written", "write it out")
+    ]
 
 
 def _unsound(mistakes: Iterable[Mistake]) -> set[str]:

@@ -27,9 +27,11 @@ from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.plan.planned import Plan
 from lepton_dask.plan.planner import Planning, make_plan
 from lepton_dask.plan.shapes import TableShape
+from lepton_dask.run.kept import kept_secrets
 from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.preflight import Wants, check_cluster
 from lepton_dask.run.records import Records
+from lepton_dask.run.redacted import redacted
 from lepton_dask.run.steps import Running
 from lepton_dask.run.stop import stop_on_signals
 from lepton_dask.run.walk import walk
@@ -66,18 +68,26 @@ def load_and_plan(
     overrides: Sequence[str] = (),
     until: str | None = None,
 ) -> PlannedRun:
-    """Loads and plans. Raises UserError with every mistake, placed and in the file's order."""
-    config = load_config(on)
+    """Loads and plans. Raises UserError with every mistake in both files, placed and in order."""
+    config, of_config = _config(on)
     draft = draft_pipeline(path, overrides=overrides)
     loaded = draft.sound
     project = project_folder(path)
     planning = make_plan(loaded.pipeline, roots_of(config, path), project)
     found = [*draft.mistakes, *map(loaded.document.locate, planning.mistakes)]
-    if found:
-        raise UserError(in_order(found, loaded.file))
+    if found or of_config:
+        raise UserError([*in_order(found, loaded.file), *of_config])
     warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings))
     steps = _steps_until(loaded, until)
     return PlannedRun(loaded, config, planning, project, steps, warnings)
+
+
+def _config(on: Path | None) -> tuple[LoadedConfig, tuple[Mistake, ...]]:
+    """The configuration; where it is wrong, the defaults and its mistakes."""
+    try:
+        return load_config(on), ()
+    except UserError as error:
+        return load_config(None), error.mistakes
 
 
 def project_folder(pipeline: Path) -> Path:
@@ -140,7 +150,7 @@ def run_planned(
         _run(planned, scheduler, records, emit)
         records.finish()
     except BaseException as error:
-        placed = _placed(error, planned)
+        placed = _placed(error, planned, redactor)
         code = placed.exit_code if isinstance(placed, LeptonError) else BUG_EXIT_CODE
         emit(RunFailed(str(placed), code))
         log.close()
@@ -158,11 +168,12 @@ def run_planned(
     return outcome
 
 
-def _placed(error: BaseException, planned: PlannedRun) -> BaseException:
-    """A mistake that the data showed, with its place in the pipeline's file."""
-    if not isinstance(error, UserError):
-        return error
-    return UserError(map(planned.loaded.document.locate, error.mistakes))
+def _placed(error: BaseException, planned: PlannedRun, redactor: Redactor) -> BaseException:
+    """The error without secrets; a mistake that the data showed, with its place in the pipeline's
+    file."""
+    if isinstance(error, UserError):
+        error = UserError(map(planned.loaded.document.locate, error.mistakes))
+    return redacted(error, redactor) if isinstance(error, LeptonError) else error
 
 
 def _run(

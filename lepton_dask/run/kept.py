@@ -1,0 +1,52 @@
+"""Values of the environment where the run folder would have to show them.
+
+Elsewhere a value is taken out of everything that is written. But a model cannot predict without
+the names and texts that it was trained with, and a folder or a file is called what it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lepton_dask.config.document import Document
+from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from lepton_dask.errors import DocumentPath, Mistake
+
+NOT_KEPT = ("path", "rows")
+"""What a model forgets of its `read`: it says nothing of the files to predict for."""
+
+KEPT_VERBS = ("read", "clean", "derive", "prepare")
+
+
+def kept_secrets(document: Document) -> list[Mistake]:
+    """A mistake for every value of the environment that a run could not keep to itself."""
+    return [
+        Mistake(path, f"would keep a value of the environment in {where}", "write the value itself")
+        for path, node in _scalars(document.root, ())
+        if node.secret and (where := _kept_in(path)) is not None
+    ]
+
+
+def _kept_in(path: DocumentPath) -> str | None:
+    match path:
+        case ("name",):
+            return "the run folder's name"
+        case ("steps", _, "write", "path"):
+            return "a file's name"
+        case ("steps", _, "read", key, *_) if key in NOT_KEPT:
+            return None
+        case ("steps", _, verb, *_) if verb in KEPT_VERBS:
+            return "the model"
+    return None
+
+
+def _scalars(node: Node, path: DocumentPath) -> Iterator[tuple[DocumentPath, ScalarNode]]:
+    match node:
+        case ScalarNode():
+            yield path, node
+        case SequenceNode(items=items):
+            for i, item in enumerate(items):
+                yield from _scalars(item, (*path, i))
+        case MappingNode(entries=entries):
+            for key, entry in entries.items():
+                yield from _scalars(entry.value, (*path, key))

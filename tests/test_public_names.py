@@ -1,0 +1,85 @@
+"""The names that others build on. A change here is a change for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import lepton_dask
+from lepton_dask.cli.app import app
+from lepton_dask.config.pipeline import VERBS
+from lepton_dask.errors import ClusterError, Interrupted, LeptonError, RunError, UserError
+from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.metrics import METRICS
+from lepton_dask.learn.optimizers import OPTIMIZERS
+
+
+def test_the_public_names_are_these():
+    assert sorted(lepton_dask.__all__) == [
+        "ClusterError",
+        "Interrupted",
+        "LeptonError",
+        "Model",
+        "RunError",
+        "UserError",
+        "__version__",
+        "load",
+    ]
+    assert all(hasattr(lepton_dask, name) for name in lepton_dask.__all__)
+
+
+def test_a_model_has_these_public_names():
+    names = {name for name in vars(lepton_dask.Model) if not name.startswith("_")}
+    promised = {"predict", "predict_proba", "coefficients", "classes"}
+    assert promised <= names
+    assert "intercept" in lepton_dask.Model.__annotations__
+
+
+def test_the_verbs_of_the_command_line_are_these():
+    verbs = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert verbs == {"validate", "plan", "run", "predict", "runs", "schema", "cluster"}
+
+
+def test_the_verbs_of_a_pipeline_are_these():
+    assert list(VERBS) == [
+        "read",
+        "clean",
+        "derive",
+        "split",
+        "prepare",
+        "train",
+        "evaluate",
+        "predict",
+        "write",
+    ]
+
+
+def test_the_losses_optimizers_and_metrics_are_these():
+    assert set(LOSSES) == {"squared", "logistic"}
+    assert set(OPTIMIZERS) == {"gradient_descent", "lbfgs"}
+    assert set(METRICS) == {
+        "roc_auc",
+        "log_loss",
+        "accuracy",
+        "balanced_accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "brier",
+        "rmse",
+        "mae",
+        "r2",
+        "explained_variance",
+    }
+
+
+def test_each_kind_of_error_has_its_exit_code():
+    assert LeptonError.exit_code == RunError.exit_code == 1
+    assert UserError.exit_code == 2
+    assert ClusterError.exit_code == 4
+    assert [Interrupted(number).exit_code for number in (2, 15)] == [130, 143]
+
+
+def test_importing_the_package_imports_no_dask():
+    code = "import sys, lepton_dask; lepton_dask.load; assert 'dask' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
