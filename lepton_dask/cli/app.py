@@ -127,9 +127,11 @@ def plan(
         print(redactor.text(mermaid(planned.plan)))
     else:
         out = _out()
-        shown = tables.columns(planned.plan) if columns else (tables.steps(planned.plan),)
-        for table in shown:
-            out.print(table)
+        if columns:
+            for table in tables.columns(planned.plan, redactor):
+                out.print(table)
+        else:
+            out.print(tables.steps(planned.plan, redactor))
         for warning in planned.warnings:
             print(f"warning: {redactor.text(str(warning))}", file=sys.stderr)
 

@@ -8,6 +8,7 @@ from dask.utils import format_bytes
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunSummary
 from lepton_dask.plan.planned import Plan
 from lepton_dask.run.outcome import Evaluated, RunOutcome
@@ -24,7 +25,7 @@ def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
-def steps(plan: Plan) -> Table:
+def steps(plan: Plan, redactor: Redactor) -> Table:
     table = _table(
         plan.pipeline, "step", "verb", "from", "chunks", "rows", "size", "priority", "why"
     )
@@ -37,18 +38,19 @@ def steps(plan: Plan) -> Table:
             _count(step.rows),
             "" if step.bytes is None else format_bytes(step.bytes),
             step.priority_class,
-            "\n".join(step.why),
+            redactor.text("\n".join(step.why)),
         )
     return table
 
 
-def columns(plan: Plan) -> Iterator[Table]:
+def columns(plan: Plan, redactor: Redactor) -> Iterator[Table]:
     for step in plan.steps:
         if not step.columns:
             continue
         table = _table(f"{step.name} ({step.verb})", "column", "type", "treatment", "why")
         for column in step.columns:
-            table.add_row(column.name, column.type, column.treatment, column.reason)
+            cells = (column.name, column.type, column.treatment, column.reason)
+            table.add_row(*map(redactor.text, cells))
         yield table
 
 

@@ -12,6 +12,7 @@ from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunFolder, point_latest
 from lepton_dask.cluster import connect, describe
 from lepton_dask.config.load import (
+    DraftPipeline,
     LoadedConfig,
     LoadedPipeline,
     draft_pipeline,
@@ -68,15 +69,23 @@ def load_and_plan(
     overrides: Sequence[str] = (),
     until: str | None = None,
 ) -> PlannedRun:
-    """Loads and plans. Raises UserError with every mistake in both files, placed and in order."""
-    config, of_config = _config(on)
+    """Loads and plans.
+
+    Raises UserError with every mistake, placed and in the file's order: those of the file, and
+    those that headers, schemas and heads show of the steps that the file has right; RunError for
+    a damaged file.
+    """
     draft = draft_pipeline(path, overrides=overrides)
-    loaded = draft.sound
+    loaded, config = draft.sound, _configured(on, draft)
     project = project_folder(path)
-    planning = make_plan(loaded.pipeline, roots_of(config, path), project)
-    found = [*draft.mistakes, *map(loaded.document.locate, planning.mistakes)]
-    if found or of_config:
-        raise UserError([*in_order(found, loaded.file), *of_config])
+    try:
+        planning = make_plan(loaded.pipeline, roots_of(config, path), project)
+        found = (*planning.mistakes, *kept_secrets(loaded.document))
+        mistakes = (*draft.mistakes, *map(loaded.document.locate, found))
+        if mistakes:
+            raise UserError(in_order(mistakes, loaded.file))
+    except LeptonError as error:
+        raise redacted(error, Redactor((*loaded.secrets, *config.secrets))) from None
     warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings))
     steps = _steps_until(loaded, until)
     return PlannedRun(loaded, config, planning, project, steps, warnings)
@@ -88,6 +97,15 @@ def _config(on: Path | None) -> tuple[LoadedConfig, tuple[Mistake, ...]]:
         return load_config(on), ()
     except UserError as error:
         return load_config(None), error.mistakes
+
+
+def _configured(on: Path | None, draft: DraftPipeline) -> LoadedConfig:
+    """The configuration. Where it is wrong, nobody knows which files may be read: its mistakes come
+    with those of the pipeline's file alone."""
+    try:
+        return load_config(on)
+    except UserError as error:
+        raise UserError((*error.mistakes, *draft.mistakes)) from None
 
 
 def project_folder(pipeline: Path) -> Path:
