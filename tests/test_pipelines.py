@@ -113,8 +113,6 @@ def one_hot(complete: pd.DataFrame, model: lepton_dask.Model, train: np.ndarray)
         elif level == "(other)":
             levels = [f for f in model.features if f.startswith(f"{column}=")]
             known = [name.partition("=")[2] for name in levels]
-                re.sub(r"^[^=]*=", "", f) for f in model.features if f.startswith(f"{column}=")
-            ]
             columns.append((~values.isin(known)).to_numpy(float))
         else:
             columns.append((values == level).to_numpy(float))
