@@ -272,26 +272,25 @@ def test_bad_16_password_of_a_url(lepton: Lepton) -> None:
         (
             "name: paths",
             'name: "run-${env.TOKEN}"',
-            "a.yaml:1:7: name: would keep a value of the environment in the run folder's name; "
-            "write the value itself",
+            "a.yaml:1:7: name: comes from the environment, which is never written; write it out",
         ),
         (
             "path: inside/a.csv",
             'path: inside/a.csv, missing_values: ["${env.TOKEN}"]',
-            "a.yaml:3:54: missing_values[0]: would keep a value of the environment in the model; "
-            "write the value itself",
+            "a.yaml:3:54: missing_values[0]: comes from the environment, and the model would show "
+            "it; write it out",
         ),
         (
             "{target: y}",
             '{target: y, numeric: {impute: {constant: "${env.NUMBER}"}}}',
-            "a.yaml:4:64: constant: would keep a value of the environment in the model; "
-            "write the value itself",
+            "a.yaml:4:64: constant: comes from the environment, and the model would show "
+            "it; write it out",
         ),
         (
             "  model:",
             '  copy: {from: rows, write: {path: "${env.TOKEN}.csv"}}\n  model:',
-            "a.yaml:5:36: path: would keep a value of the environment in a file's name; "
-            "write the value itself",
+            "a.yaml:5:36: path: comes from the environment, and the file's name would show it; "
+            "write it out",
         ),
     ],
 )

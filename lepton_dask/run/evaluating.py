@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
-
-import numpy as np
-import pandas as pd
 
 from lepton_dask.artifacts.predictor import DEFAULT_THRESHOLD
-from lepton_dask.data.arrow import to_columns
-from lepton_dask.data.columns import NumberColumn
-from lepton_dask.data.hashing import distinct_texts
 from lepton_dask.data.prepared import Prepared, label_text
-from lepton_dask.data.tables import to_table
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
 from lepton_dask.learn.losses import LOSSES
 from lepton_dask.learn.metrics import METRICS
-from lepton_dask.learn.objective import Objective
-from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.scoring import Scores, choose_threshold, score
 from lepton_dask.learn.sweeps import Predictions, Sweeps
-from lepton_dask.learn.tallies import Predicted
+from lepton_dask.run.comparing import baseline_scores, scores_by_level
 from lepton_dask.run.outcome import Evaluated
 from lepton_dask.run.outcome import Scores as Values
 from lepton_dask.run.values import ModelValue, PartName
 from lepton_dask.run.work import Work
-
-MEAN = "mean"
-MOST_LEVELS = 50
-"""Levels of `by` that are scored one by one; a column with more is no group to compare."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +40,10 @@ def evaluate_models(
     candidates = [_candidate(work, evaluate, value, metrics) for value in models]
     best = _chosen(work, evaluate, candidates)
     baselines = {
-        name: _baseline(work, name, best.value, metrics) for name in _baseline_names(evaluate)
+        name: baseline_scores(work, name, best.value, metrics) for name in _baseline_names(evaluate)
     }
-    by = _by_level(work, evaluate.by, best, metrics) if evaluate.by else {}
+    value = _with_threshold(best)
+    by = scores_by_level(work, evaluate.by, value, metrics) if evaluate.by else {}
     _tell(work, best)
     evaluated = Evaluated(
         model=best.value.step,
@@ -72,7 +59,7 @@ def evaluate_models(
         else {},
         missed=tuple(_missed(evaluate, best.values(), baselines)),
     )
-    return _with_threshold(best), evaluated
+    return value, evaluated
 
 
 def _metrics(evaluate: Evaluate) -> list[str]:
@@ -151,91 +138,6 @@ def _with_threshold(best: _Candidate) -> ModelValue:
 def _baseline_names(evaluate: Evaluate) -> list[str]:
     better = [name for goal in evaluate.goals for name in goal.better_than]
     return list(dict.fromkeys([*evaluate.baselines, *better]))
-
-
-def _baseline(
-    work: Work, name: str, value: ModelValue, metrics: Sequence[str]
-) -> dict[str, Values]:
-    loss = LOSSES[value.train.loss]
-    features = value.features
-    if name == MEAN:
-        objective = Objective(loss, value.train.penalty)
-        training = features.shards[features.table.training()]
-        null = ShardPasses.over(work.dispatch, objective, training, None).null_model()
-        predictions = {
-            part: Sweeps(work.dispatch, shards, loss).predict(null.theta)
-            for part, shards in features.shards.items()
-        }
-    else:
-        predictions = {
-            part: Predictions.of_chunks(
-                work.map(
-                    "baseline", _column, table.partitions, repeat(features.prepared), repeat(name)
-                ),
-                features.shards[part].rows,
-            )
-            for part, table in features.table.parts.items()
-        }
-    return {
-        part: score(work.dispatch, each, metrics, loss.task).values
-        for part, each in predictions.items()
-    }
-
-
-def _column(frame: pd.DataFrame, prepared: Prepared, name: str) -> list[Predicted]:
-    """A column's values as predictions; a missing one is none."""
-    columns = to_columns(to_table(frame)[0])
-    target, weight, usable = prepared.target_and_weight(columns)
-    column = columns[name]
-    assert isinstance(column, NumberColumn)
-    values = np.where(column.missing, np.nan, column.values)
-    return [Predicted(target[usable], values[usable], weight[usable])]
-
-
-def _by_level(
-    work: Work, by: str, best: _Candidate, metrics: Sequence[str]
-) -> dict[str, dict[str, Values]]:
-    """by[part][level]: the scores of the rows with each value of a column."""
-    value = best.value
-    loss = LOSSES[value.train.loss]
-    threshold = DEFAULT_THRESHOLD if best.threshold is None else best.threshold
-    found: dict[str, dict[str, Values]] = {}
-    for part, table in value.features.table.parts.items():
-        chunks = work.map("by", _grouped, table.partitions, repeat(value), repeat(by))
-        present = work.gather(work.map("levels", list, chunks))
-        levels = sorted({level for chunk in present for level in chunk})
-        if len(levels) > MOST_LEVELS:
-            work.warn(f"'{by}' has {len(levels)} values: too many to score one by one")
-            return {}
-        found[part] = {}
-        for level in levels:
-            tasks = work.map("level", _of_level, chunks, repeat(level))
-            predictions = Predictions.of_chunks(tasks, value.features.shards[part].rows)
-            scores = score(work.dispatch, predictions, metrics, loss.task, threshold=threshold)
-            found[part][level] = {"rows": scores.rows, **scores.values}
-    return found
-
-
-def _grouped(frame: pd.DataFrame, value: ModelValue, by: str) -> dict[str, Predicted]:
-    """A chunk's targets and predictions, by the text of a column's value."""
-    table, _ = to_table(frame)
-    columns = to_columns(table)
-    target, weight, usable = value.features.prepared.target_and_weight(columns)
-    scores = value.model.score_columns(columns)
-    made = scores.predictions if scores.probabilities is None else scores.probabilities[:, 1]
-    codes, texts = distinct_texts(table[by])
-    groups = {}
-    for code, text in enumerate(texts):
-        rows = usable & (codes == code)
-        if rows.any():
-            predicted = Predicted(target[rows], np.asarray(made, float)[rows], weight[rows])
-            groups["(missing)" if text is None else text] = predicted
-    return groups
-
-
-def _of_level(groups: Mapping[str, Predicted], level: str) -> list[Predicted]:
-    nothing = np.empty(0)
-    return [groups.get(level, Predicted(nothing, nothing, nothing))]
 
 
 def _positive(prepared: Prepared) -> str | int | float | bool | None:

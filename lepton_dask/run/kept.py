@@ -1,7 +1,7 @@
-"""Values of the environment where the run folder would have to show them.
+"""Values of the environment where a run would have to write them down.
 
 Elsewhere a value is taken out of everything that is written. But a model cannot predict without
-the names and texts that it was trained with, and a folder or a file is called what it is called.
+the names and texts that it was trained with, and a file is called what it is called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEPT_VERBS = ("read", "clean", "derive", "prepare")
 def kept_secrets(document: Document) -> list[Mistake]:
     """A mistake for every value of the environment that a run could not keep to itself."""
     return [
-        Mistake(path, f"would keep a value of the environment in {where}", "write the value itself")
+        Mistake(path, f"comes from the environment, and {where} would show it", "write it out")
         for path, node in _scalars(document.root, ())
         if node.secret and (where := _kept_in(path)) is not None
     ]
@@ -29,10 +29,8 @@ def kept_secrets(document: Document) -> list[Mistake]:
 
 def _kept_in(path: DocumentPath) -> str | None:
     match path:
-        case ("name",):
-            return "the run folder's name"
         case ("steps", _, "write", "path"):
-            return "a file's name"
+            return "the file's name"
         case ("steps", _, "read", key, *_) if key in NOT_KEPT:
             return None
         case ("steps", _, verb, *_) if verb in KEPT_VERBS:

@@ -91,14 +91,6 @@ def load_and_plan(
     return PlannedRun(loaded, config, planning, project, steps, warnings)
 
 
-def _config(on: Path | None) -> tuple[LoadedConfig, tuple[Mistake, ...]]:
-    """The configuration; where it is wrong, the defaults and its mistakes."""
-    try:
-        return load_config(on), ()
-    except UserError as error:
-        return load_config(None), error.mistakes
-
-
 def _configured(on: Path | None, draft: DraftPipeline) -> LoadedConfig:
     """The configuration. Where it is wrong, nobody knows which files may be read: its mistakes come
     with those of the pipeline's file alone."""

@@ -1,0 +1,112 @@
+"""What a model is compared with: baselines, and itself from group to group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+
+import numpy as np
+import pandas as pd
+
+from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.columns import NumberColumn
+from lepton_dask.data.hashing import distinct_texts
+from lepton_dask.data.prepared import Prepared
+from lepton_dask.data.tables import to_table
+from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.passes import ShardPasses
+from lepton_dask.learn.scoring import score
+from lepton_dask.learn.sweeps import Predictions, Sweeps
+from lepton_dask.learn.tallies import Predicted
+from lepton_dask.plan.models import MEAN
+from lepton_dask.run.outcome import Scores as Values
+from lepton_dask.run.values import ModelValue
+from lepton_dask.run.work import Work
+
+MOST_LEVELS = 50
+"""Levels of `by` that are scored one by one; a column with more is no group to compare."""
+
+
+def baseline_scores(
+    work: Work, name: str, value: ModelValue, metrics: Sequence[str]
+) -> dict[str, Values]:
+    loss = LOSSES[value.train.loss]
+    features = value.features
+    if name == MEAN:
+        objective = Objective(loss, value.train.penalty)
+        training = features.shards[features.table.training()]
+        null = ShardPasses.over(work.dispatch, objective, training, None).null_model()
+        predictions = {
+            part: Sweeps(work.dispatch, shards, loss).predict(null.theta)
+            for part, shards in features.shards.items()
+        }
+    else:
+        predictions = {
+            part: Predictions.of_chunks(
+                work.map(
+                    "baseline", _column, table.partitions, repeat(features.prepared), repeat(name)
+                ),
+                features.shards[part].rows,
+            )
+            for part, table in features.table.parts.items()
+        }
+    return {
+        part: score(work.dispatch, each, metrics, loss.task).values
+        for part, each in predictions.items()
+    }
+
+
+def _column(frame: pd.DataFrame, prepared: Prepared, name: str) -> list[Predicted]:
+    """A column's values as predictions; a missing one is none."""
+    columns = to_columns(to_table(frame)[0])
+    target, weight, usable = prepared.target_and_weight(columns)
+    column = columns[name]
+    assert isinstance(column, NumberColumn)
+    values = np.where(column.missing, np.nan, column.values)
+    return [Predicted(target[usable], values[usable], weight[usable])]
+
+
+def scores_by_level(
+    work: Work, by: str, value: ModelValue, metrics: Sequence[str]
+) -> dict[str, dict[str, Values]]:
+    """by[part][level]: the scores of the rows with each value of a column."""
+    loss = LOSSES[value.train.loss]
+    threshold = value.model.threshold
+    found: dict[str, dict[str, Values]] = {}
+    for part, table in value.features.table.parts.items():
+        chunks = work.map("by", _grouped, table.partitions, repeat(value), repeat(by))
+        present = work.gather(work.map("levels", list, chunks))
+        levels = sorted({level for chunk in present for level in chunk})
+        if len(levels) > MOST_LEVELS:
+            work.warn(f"'{by}' has {len(levels)} values: too many to score one by one")
+            return {}
+        found[part] = {}
+        for level in levels:
+            tasks = work.map("level", _of_level, chunks, repeat(level))
+            predictions = Predictions.of_chunks(tasks, value.features.shards[part].rows)
+            scores = score(work.dispatch, predictions, metrics, loss.task, threshold=threshold)
+            found[part][level] = {"rows": scores.rows, **scores.values}
+    return found
+
+
+def _grouped(frame: pd.DataFrame, value: ModelValue, by: str) -> dict[str, Predicted]:
+    """A chunk's targets and predictions, by the text of a column's value."""
+    table, _ = to_table(frame)
+    columns = to_columns(table)
+    target, weight, usable = value.features.prepared.target_and_weight(columns)
+    scores = value.model.score_columns(columns)
+    made = scores.predictions if scores.probabilities is None else scores.probabilities[:, 1]
+    codes, texts = distinct_texts(table[by])
+    groups = {}
+    for code, text in enumerate(texts):
+        rows = usable & (codes == code)
+        if rows.any():
+            predicted = Predicted(target[rows], np.asarray(made, float)[rows], weight[rows])
+            groups["(missing)" if text is None else text] = predicted
+    return groups
+
+
+def _of_level(groups: Mapping[str, Predicted], level: str) -> list[Predicted]:
+    nothing = np.empty(0)
+    return [groups.get(level, Predicted(nothing, nothing, nothing))]
