@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 import dask
 import distributed
@@ -137,7 +138,8 @@ def _lost_connection_told(client: Client) -> Iterator[None]:
 def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
     with (
         tempfile.TemporaryDirectory(prefix="lepton-", ignore_cleanup_errors=True) as scratch,
-        dask.config.set(SETTINGS),
+        # The scheduler takes its scratch folder from here alone, the workers too.
+        dask.config.set({**SETTINGS, "temporary-directory": scratch}),
     ):
         with _interrupts_held_back():
             cluster = distributed.LocalCluster(
@@ -146,7 +148,6 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
                 memory_limit=config.memory_per_worker or "auto",
                 host=LOOPBACK,
                 dashboard_address=_free_address(dashboard),
-                local_directory=scratch,
                 silence_logs=logging.ERROR,
                 resources={MEMORY_RESOURCE: _memory_bytes(config)},
             )
@@ -175,11 +176,13 @@ def _interrupts_held_back() -> Iterator[None]:
     while the run is closing them. The signal mask is inherited by the cluster's event-loop thread
     and by every worker process started from there; one that arrives meanwhile is delivered after.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Whoever starts the tracker has SIGINT unblocked behind it: else the first worker would.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _free_address(dashboard: str) -> str:

@@ -101,11 +101,15 @@ Listener = Callable[[Event], None]
 
 
 class Emitter:
-    """Hands each event to every listener, one event at a time, whichever thread it comes from."""
+    """Hands each event to every listener, one event at a time, whichever thread it comes from.
+
+    A warning is told once: what a file's head shows, its rows show again.
+    """
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = list(listeners)
         self._lock = threading.Lock()
+        self._warned: set[Warned] = set()
 
     def listen(self, listener: Listener) -> None:
         with self._lock:
@@ -113,5 +117,9 @@ class Emitter:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
+            if isinstance(event, Warned):
+                if event in self._warned:
+                    return
+                self._warned.add(event)
             for listener in self._listeners:
                 listener(event)

@@ -45,7 +45,7 @@ class OneParameter(BlockPasses):
 
 
 def rules(**changes):
-    return Train(loss="logistic", **{"tolerance": 0.0, "max_passes": 50, **changes})
+    return Train(**{"loss": "logistic", "tolerance": 0.0, "max_passes": 50, **changes})
 
 
 halving = GradientDescent(learning_rate=0.5)  # theta: 8, 4, 2, 1, ...
@@ -219,3 +219,13 @@ def test_every_mistake_of_a_train_node_is_told_with_its_place():
     assert "needs a validation part" in told[("a", "train", "early_stopping")]
     good = Train(loss="logistic", goal={"metric": "roc_auc", "at_least": 0.9})
     assert train_mistakes(good, ("train", "validation"), ("a", "train")) == ()
+
+
+def test_a_random_start_leaves_no_noise_in_what_no_row_has():
+    block = make_block(rows=50, loss="squared", levels=(3,))
+    block.codes[:] %= 2  # the third level is nobody's
+    passes = BlockPasses([block], (3,), "squared")
+    random = GradientDescent(learning_rate=0.1, start="random")
+    result = descend(rules(loss="squared", max_passes=5), random, passes, seed=4)
+    assert result.theta[6] == 0.0
+    assert np.all(result.theta[:6] != 0.0)

@@ -36,7 +36,6 @@ Exit codes: 0 done; 1 the run failed; 2 your files are wrong;
 
 app = typer.Typer(
     help=HELP,
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -56,9 +55,30 @@ Set = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def _checked_address(text: str | None) -> str | None:
+    """`--scheduler`, of the form that a configuration's `address` has to have too."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from lepton_dask.config.cluster import Address
+
+    if text is None:
+        return None
+    try:
+        return TypeAdapter[str](Address).validate_python(text)
+    except ValidationError as error:
+        [problem] = error.errors()
+        raise typer.BadParameter(f"'{text}' {problem['ctx']['error']}") from None
+
+
 Scheduler = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A running Dask scheduler: tcp://host:8786."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="A running Dask scheduler: tcp://host:8786.",
+        callback=_checked_address,
+    ),
 ]
 
 
@@ -71,9 +91,12 @@ class SchemaOf(StrEnum):
     configuration = "configuration"
 
 
+UNBROKEN = 100_000
+"""Columns of a table that goes to a pipe or a file: nothing in it is ever wrapped."""
+
+
 def _out() -> Console:
-    # Tables keep their width where there is no terminal to ask; a pipe would get 80 columns.
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty())
+    return Console(width=None if sys.stdout.isatty() else UNBROKEN)
 
 
 def _print_json(document: object) -> None:
@@ -156,8 +179,6 @@ def run(
     err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
     redactor = Redactor(planned.secrets)
     listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
-    for warning in planned.warnings:
-        err.print(f"warning: {redactor.text(str(warning))}", markup=False, highlight=False)
     with listener:
         outcome = run_planned(planned, scheduler=scheduler, output=output, listeners=(listener,))
     for missed in outcome.missed_goals:

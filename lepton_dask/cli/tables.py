@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dask.utils import format_bytes
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunSummary
@@ -15,10 +16,17 @@ from lepton_dask.run.outcome import Evaluated, RunOutcome
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=Text(title, "table.title"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        table.add_column(Text(heading), overflow="fold")
     return table
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """A row of plain text: in a string, Rich would take the unit in `Power [kWh]` for markup."""
+    table.add_row(*map(Text, cells))
 
 
 def _count(number: int | None) -> str:
@@ -30,7 +38,8 @@ def steps(plan: Plan, redactor: Redactor) -> Table:
         plan.pipeline, "step", "verb", "from", "chunks", "rows", "size", "priority", "why"
     )
     for step in plan.steps:
-        table.add_row(
+        _add_row(
+            table,
             step.name,
             step.verb,
             ", ".join(step.inputs),
@@ -50,7 +59,7 @@ def columns(plan: Plan, redactor: Redactor) -> Iterator[Table]:
         table = _table(f"{step.name} ({step.verb})", "column", "type", "treatment", "why")
         for column in step.columns:
             cells = (column.name, column.type, column.treatment, column.reason)
-            table.add_row(*map(redactor.text, cells))
+            _add_row(table, *map(redactor.text, cells))
         yield table
 
 
@@ -63,7 +72,7 @@ def scores(outcome: RunOutcome) -> Iterator[Table]:
             for metric, value in values.items():
                 others = [baselines[name].get(part, {}).get(metric) for name in baselines]
                 shown = map(_score, (value, *others))
-                table.add_row(part, _count(evaluated.rows[part]), metric, *shown)
+                _add_row(table, part, _count(evaluated.rows[part]), metric, *shown)
         yield table
 
 
@@ -83,7 +92,8 @@ def _score(value: float | None) -> str:
 def runs(found: Sequence[RunSummary]) -> Table:
     table = _table("", "run", "state", "exit", "seconds", "metrics")
     for run in found:
-        table.add_row(
+        _add_row(
+            table,
             run.folder.name,
             run.state,
             str(run.exit_code),

@@ -92,7 +92,11 @@ def descend(
     pin_blas()
     loop = _Loop(train, optimizer, passes, on_iteration)
     null = passes.null_model()
-    state = optimizer.start(optimizer.initial_theta(null.theta, seed), null.curvature)
+    drawn = optimizer.initial_theta(null.theta, seed)
+    # What no row has, no gradient ever moves: a start drawn at random would stay, as noise in
+    # every prediction for a level that training had not seen.
+    theta = np.where(null.curvature > 0, drawn, null.theta)
+    state = optimizer.start(theta, null.curvature)
     while True:
         check()
         evaluation = passes.evaluate(state.theta)

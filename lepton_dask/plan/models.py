@@ -12,7 +12,7 @@ from lepton_dask.data.types import ColumnType
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
-from lepton_dask.learn.losses import Task
+from lepton_dask.learn.losses import LOSSES, Task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
@@ -57,10 +57,9 @@ def draw_evaluate(evaluate: Evaluate, models: Sequence[ModelShape], at: Document
     mistakes = _unknown_baselines(evaluate, table, at)
     if evaluate.by is not None and evaluate.by not in table.schema:
         mistakes.append(_unknown(evaluate.by, table, (*at, "by")))
-    if len(models) > 1 and evaluate.choose is None and len({m.train.loss for m in models}) > 1:
-        mistakes.append(
-            Mistake(at, "the models are of different losses", "evaluate each in its own step")
-        )
+    if len(models) > 1 and evaluate.choose is None:
+        fix = f"add 'choose: {{metric: {evaluate.metrics[0]}}}', or evaluate each in its own step"
+        mistakes.append(Mistake(at, f"{len(models)} models come in, and none is chosen", fix, True))
     parts = ", ".join(table.parts) or "all rows"
     why = [f"{', '.join(evaluate.metrics)} on {parts}, without gathering rows"]
     if evaluate.choose is not None:
@@ -98,12 +97,20 @@ def draw_predict(predict: Predict, model: ModelShape, at: DocumentPath) -> Drawn
     if table.parts and predict.part not in table.parts:
         fix = f"the parts are {', '.join(table.parts)}"
         return Drawn(None, mistakes=(Mistake((*at, "part"), f"no part '{predict.part}'", fix),))
-    schema = {**table.schema, "prediction": ColumnType("number")}
-    if model.train.loss == "logistic":
-        schema["prediction"] = ColumnType("text")
+    added = _added_by_predicting(model)
+    schema = {name: type_ for name, type_ in table.schema.items() if name not in added} | added
     shape = replace(table, schema=schema, parts=())
     return Drawn(
         shape,
         why=(f"the columns of part {predict.part}, then the predictions",),
         columns=changed_columns(table.schema, schema, "predicted"),
     )
+
+
+def _added_by_predicting(model: ModelShape) -> dict[str, ColumnType]:
+    """The new columns. Which classes there are, only the rows say."""
+    number, text = ColumnType("number"), ColumnType("text")
+    if LOSSES[model.train.loss].task == "regression":
+        return {"prediction": number, "reason": text}
+    target = next(each for each in model.features.treated if each.role == "target")
+    return {"prediction": target.type, "probability_<class>": number, "reason": text}

@@ -208,7 +208,7 @@ def _run(
             )
         )
         for warning in planned.warnings:
-            emit(Warned(None, str(warning)))
+            emit(_warned(warning))
         check_cluster(session.client, _wants(planned), [str(planned.project)])
         running = Running(
             planned.loaded.pipeline,
@@ -219,6 +219,14 @@ def _run(
             emit,
         )
         walk(running, planned.steps, check)
+
+
+def _warned(warning: Mistake) -> Warned:
+    """A warning of the plan as an event: on its step, where it is a step's."""
+    match warning.path:
+        case ("steps", str() as step, "read"):
+            return Warned(step, warning.found)
+    return Warned(None, str(warning))
 
 
 def _wants(planned: PlannedRun) -> Wants:
