@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -35,6 +36,7 @@ steps:
   scored: {predict: {part: test}}
   saved: {write: {path: scored.csv}}
 """
+CHAIN = ("rows", "tidy", "parts", "features", "model", "scores", "scored", "saved")
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +84,7 @@ def test_plan_computes_nothing(lepton: Lepton, write_pipeline: WritePipeline) ->
 
 
 @pytest.mark.usefixtures("nothing_computes")
-def test_what_refuses_to_compute_would_have_been_noticed(write_pipeline: WritePipeline) -> None:
+def test_what_refuses_to_compute_would_have_been_noticed() -> None:
     """The refusals above are on the way of a run."""
     with pytest.raises(AssertionError, match="a plan computes nothing"):
         dask.delayed(int)(1).compute()
@@ -216,9 +218,8 @@ def test_mermaid_graph(lepton: Lepton, write_pipeline: WritePipeline) -> None:
             arrows.append((boxes[arrow[1]], arrow[2], boxes[arrow[3]]))
         else:
             pytest.fail(f"no box and no arrow: {line}")
-    chain = "rows tidy parts features model scores scored saved".split()
-    assert list(boxes.values()) == [*chain, "test_rows"]
-    expected = [(a, None, b) for a, b in zip(chain, chain[1:], strict=False)]
+    assert list(boxes.values()) == [*CHAIN, "test_rows"]
+    expected = [(a, None, b) for a, b in itertools.pairwise(CHAIN)]
     assert arrows == [*expected, ("parts", "|test|", "test_rows")]
 
 
@@ -226,9 +227,8 @@ def test_json_is_the_plan(lepton: Lepton, write_pipeline: WritePipeline) -> None
     done = lepton("plan", write_pipeline(PIPELINE), "--json")
     plan = json.loads(done.stdout)
     assert (plan["pipeline"], plan["seed"]) == ("plans", 3)
-    chain = "rows tidy parts features model scores scored saved".split()
-    assert [step["name"] for step in plan["steps"]] == chain
-    assert [step["inputs"] for step in plan["steps"]] == [[], *([name] for name in chain[:-1])]
+    assert [step["name"] for step in plan["steps"]] == list(CHAIN)
+    assert [step["inputs"] for step in plan["steps"]] == [[], *([name] for name in CHAIN[:-1])]
     for step in plan["steps"]:
         assert list(step) == [
             "name",
@@ -266,9 +266,6 @@ def test_a_run_leaves_the_plan_that_was_shown(
 def fingerprints(path: Path, *overrides: str) -> dict[str, str]:
     plan = load_and_plan(path, overrides=overrides).plan
     return {step.name: step.fingerprint for step in plan.steps}
-
-
-CHAIN = ("rows", "tidy", "parts", "features", "model", "scores", "scored", "saved")
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
@@ -316,9 +313,7 @@ def test_a_fingerprint_changes_with_the_file(write_pipeline: WritePipeline) -> N
     assert tuple(changed(later, fingerprints(path))) == CHAIN
 
 
-def test_a_fingerprint_changes_with_nothing_else(
-    write_pipeline: WritePipeline, tmp_path: Path
-) -> None:
+def test_a_fingerprint_changes_with_nothing_else(write_pipeline: WritePipeline) -> None:
     """Not with the order of keys, comments, a name, who goes first, or a step beside it."""
     path = write_pipeline(PIPELINE)
     before = fingerprints(path)

@@ -154,3 +154,17 @@ def test_a_missing_column_is_one_mistake_with_the_nearest_name(predict, tmp_path
 def test_an_output_of_unknown_format_is_refused_before_anything_is_read(predict, tmp_path):
     with pytest.raises(UserError, match=r"'out.xls' says no format that can be written"):
         predict(tmp_path / "nothing.csv", "out.xls")
+
+
+def test_files_of_different_columns_are_refused_together(predict, tmp_path):
+    people(5, seed=6).to_csv(tmp_path / "new1.csv", index=False)
+    people(5, seed=7).assign(more=1).to_csv(tmp_path / "new2.csv", index=False)
+    with pytest.raises(UserError, match=r"'new2.csv' has other columns than 'new1.csv'"):
+        predict(tmp_path / "new*.csv")
+
+
+def test_a_file_without_rows_gives_a_file_without_rows(predict, tmp_path):
+    people(0, seed=8).to_csv(tmp_path / "new.csv", index=False)
+    done, out = predict(tmp_path / "new.csv")
+    assert done.rows == 0
+    assert pd.read_csv(out).columns[-1] == "reason"

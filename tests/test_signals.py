@@ -38,7 +38,7 @@ def training(tmp_path: Path) -> Iterator[Started]:
 
 
 def workers_of(command: Started) -> list[psutil.Process]:
-    return [each for each in command.family() if "multiprocessing-fork" in each.cmdline()]
+    return [each for each in command.family() if "--multiprocessing-fork" in each.cmdline()]
 
 
 def failed_run(folder: Path) -> dict[str, object]:
@@ -67,7 +67,7 @@ def test_a_signal_stops_a_run_cleanly(
     signal_number: signal.Signals, to_group: bool, code: int, training: Started, tmp_path: Path
 ) -> None:
     family = training.family()
-    assert len(workers_of(training)) >= 1
+    assert workers_of(training)
     assert [path.name.startswith("lepton-") for path in training.scratch.iterdir()] == [True]
     began = time.monotonic()
     (training.send_group if to_group else training.send)(signal_number)
@@ -137,18 +137,23 @@ def test_a_signal_is_noted_and_raised_at_the_next_check() -> None:
 
 def test_a_second_ctrl_c_does_not_wait_for_a_check() -> None:
     reached = []
-    with pytest.raises(Interrupted) as stopped, stop_on_signals():
-        signal.raise_signal(signal.SIGINT)
-        reached.append("after the first")
-        signal.raise_signal(signal.SIGINT)
-        reached.append("after the second")
+
+    def impatient() -> None:
+        with stop_on_signals():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("after the first")
+            signal.raise_signal(signal.SIGINT)
+            reached.append("after the second")
+
+    with pytest.raises(Interrupted) as stopped:
+        impatient()
     assert reached == ["after the first"]
     assert stopped.value.exit_code == 130
 
 
 def test_the_handlers_that_were_there_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(Interrupted), stop_on_signals() as stop:
+    with stop_on_signals():
+        assert signal.getsignal(signal.SIGTERM) not in before
         signal.raise_signal(signal.SIGINT)
-        stop.check()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

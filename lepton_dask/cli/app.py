@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,6 +18,9 @@ from lepton_dask.cli import documents, tables
 from lepton_dask.cli.console import LiveConsole, PlainConsole
 from lepton_dask.config.mistakes import render
 from lepton_dask.errors import LeptonError, UserError
+
+if TYPE_CHECKING:
+    from lepton_dask.run.pipeline import PlannedRun
 
 HELP = """Machine-learning pipelines over tables, written in YAML and run on Dask.
 
@@ -103,11 +107,31 @@ def _print_json(document: object) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+@contextmanager
+def _failing_in_json() -> Iterator[None]:
+    """What ends a verb is a document on stdout too, beside the lines on stderr."""
+    try:
+        yield
+    except LeptonError as error:
+        _print_json(documents.failure(error))
+        raise
+
+
+def _warn(planned: PlannedRun) -> None:
+    redactor = Redactor(planned.secrets)
+    for warning in planned.warnings:
+        print(f"warning: {redactor.text(str(warning))}", file=sys.stderr)
+
+
 @app.command()
 def validate(
     pipeline: PipelineFile, on: On = None, set_: Set = None, as_json: AsJson = False
 ) -> None:
-    """Find every mistake in a pipeline, with its line and column, before anything runs."""
+    """Find every mistake in a pipeline before anything runs.
+
+    Each with its line and column, what was expected and the nearest known name. Columns and types
+    are checked as far as headers, footers and each file's first MiB show them.
+    """
     from lepton_dask.run.pipeline import load_and_plan
 
     try:
@@ -120,8 +144,7 @@ def validate(
     if as_json:
         _print_json(documents.validation((), planned.warnings))
         return
-    for warning in planned.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _warn(planned)
     print(f"{pipeline}: {len(planned.plan.steps)} steps, no mistakes")
 
 
@@ -138,12 +161,17 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run would do, and why, from headers, footers and each file's first MiB."""
+    """Show what a run would do, and why, computing nothing.
+
+    Only headers, footers and each file's first MiB are read.
+    """
     from lepton_dask.plan.mermaid import mermaid
     from lepton_dask.run.pipeline import load_and_plan
 
-    planned = load_and_plan(pipeline, on=on, overrides=set_ or ())
+    with _failing_in_json() if as_json else nullcontext():
+        planned = load_and_plan(pipeline, on=on, overrides=set_ or ())
     redactor = Redactor(planned.secrets)
+    _warn(planned)
     if as_json:
         _print_json(redactor.document(planned.plan.to_json()))
     elif graph is GraphFormat.mermaid:
@@ -155,8 +183,6 @@ def plan(
                 out.print(table)
         else:
             out.print(tables.steps(planned.plan, redactor))
-        for warning in planned.warnings:
-            print(f"warning: {redactor.text(str(warning))}", file=sys.stderr)
 
 
 @app.command()
@@ -172,15 +198,21 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a pipeline: prepare, train, evaluate, and leave a run folder with the model."""
+    """Run a pipeline and leave a run folder with the model.
+
+    Progress goes to stderr; the last line on stdout is the run folder.
+    """
     from lepton_dask.run.pipeline import load_and_plan, run_planned
 
-    planned = load_and_plan(pipeline, on=on, overrides=set_ or (), until=until)
     err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    redactor = Redactor(planned.secrets)
-    listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
-    with listener:
-        outcome = run_planned(planned, scheduler=scheduler, output=output, listeners=(listener,))
+    with _failing_in_json() if as_json else nullcontext():
+        planned = load_and_plan(pipeline, on=on, overrides=set_ or (), until=until)
+        redactor = Redactor(planned.secrets)
+        listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
+        with listener:
+            outcome = run_planned(
+                planned, scheduler=scheduler, output=output, listeners=(listener,)
+            )
     for missed in outcome.missed_goals:
         err.print(f"goal missed: {missed}", markup=False, highlight=False)
     if as_json:
@@ -204,10 +236,21 @@ def predict(
     on: On = None,
     scheduler: Scheduler = None,
 ) -> None:
-    """Score files of any size, chunk by chunk: one row out for each row in, in order."""
+    """Score files of any size: one row out for each row in.
+
+    Chunk by chunk and in order; a row that cannot be scored stays empty and says why.
+    """
     from lepton_dask.run.predict_file import predict_file
 
-    done = predict_file(model, input_, output, on=on, scheduler=scheduler)
+    with Console(stderr=True).status("starting") as status:
+        done = predict_file(
+            model,
+            input_,
+            output,
+            on=on,
+            scheduler=scheduler,
+            progressed=lambda rows: status.update(f"{rows:,} rows written"),
+        )
     for reason, count in done.reasons.items():
         print(f"not scored: {count:,} rows: {reason}", file=sys.stderr)
     print(f"{done.rows:,} rows, {done.unscored:,} without a prediction", file=sys.stderr)
@@ -216,7 +259,9 @@ def predict(
 
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the runs are.")] = Path(
+        "runs"
+    ),
     as_json: AsJson = False,
 ) -> None:
     """List the runs so far with their metrics."""
@@ -235,7 +280,7 @@ def runs(
 def schema(
     of: Annotated[SchemaOf, typer.Argument(help="Which file's schema.")] = SchemaOf.pipeline,
 ) -> None:
-    """Print the JSON Schema of pipeline or configuration files, for editors."""
+    """Print the JSON Schema of a file, for editors."""
     from lepton_dask.config.schema import config_schema, pipeline_schema
 
     _print_json(pipeline_schema() if of is SchemaOf.pipeline else config_schema())
@@ -243,7 +288,10 @@ def schema(
 
 @app.command()
 def cluster(on: On = None) -> None:
-    """Start a configuration's cluster and keep it up, so that several runs can share it."""
+    """Start a configuration's cluster and keep it up.
+
+    So that several runs can share it: `lepton run PIPELINE --scheduler ADDRESS`.
+    """
     from lepton_dask.run.serve import serve
 
     serve(on, announce=lambda text: print(text, flush=True))
@@ -251,8 +299,9 @@ def cluster(on: On = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code: one line a mistake, no traceback for it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=words or ["--help"], standalone_mode=False)
     except UserError as error:
         for mistake in error.mistakes:
             print(render(mistake), file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from lepton_dask.artifacts.run_folder import RunSummary
-from lepton_dask.errors import Mistake
+from lepton_dask.errors import LeptonError, Mistake, UserError
 from lepton_dask.run.outcome import RunOutcome
 
 
@@ -29,6 +29,16 @@ def _mistake(mistake: Mistake) -> dict[str, object]:
         "fix": mistake.fix,
         "message": str(mistake),
     }
+
+
+def failure(error: LeptonError) -> dict[str, object]:
+    """What error.json says, each mistake of a user's with its place."""
+    from lepton_dask.run.records import error_document
+
+    document = error_document(error, error.exit_code)
+    if isinstance(error, UserError):
+        document["mistakes"] = [_mistake(each) for each in error.mistakes]
+    return document
 
 
 def outcome(done: RunOutcome) -> dict[str, object]:

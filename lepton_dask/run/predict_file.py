@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from lepton_dask.data.read import Read
 from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.types import ColumnType, Schema
-from lepton_dask.errors import UserError
+from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.run.preflight import Wants, add_folders, check_cluster
 from lepton_dask.run.stop import stop_on_signals
@@ -62,19 +62,27 @@ class _Input:
 
 
 def predict_file(
-    model: Path, path: str, output: Path, *, on: Path | None = None, scheduler: str | None = None
+    model: Path,
+    path: str,
+    output: Path,
+    *,
+    on: Path | None = None,
+    scheduler: str | None = None,
+    progressed: Callable[[int], None] = lambda _: None,
 ) -> Predicted:
     """Scores the rows of the files at `path` into the file `output`, in order.
 
     Every row has its input columns (those that the model does not read as they were written), then
-    `prediction`, `probability_<class>` and `reason`. Raises UserError for a missing column or an
-    output of unknown format; a row that cannot be read or scored is no error.
+    `prediction`, `probability_<class>` and `reason`. `progressed` hears how many rows are written.
+    Raises UserError for a missing column, files of different columns or an output of unknown
+    format; a row that cannot be read or scored is no error.
     """
     check_format(output)
     loaded = load(model)
     read = Read.model_validate_json(_with_path(loaded, path))
     files = find_files(read, (), Roots((Path.cwd(),)))
     inputs = [_fitted(loaded, read, file) for file in files]
+    _check_alike(inputs)
     config = load_config(on)
     with stop_on_signals() as stop, connect(config, scheduler=scheduler) as session:
 
@@ -85,7 +93,7 @@ def predict_file(
         wants = Wants({file.path: ("path",) for file in files if Path(file.path).exists()}, {}, {})
         check_cluster(session.client, wants, [str(Path.cwd())])
         dispatch = Dispatch(session.client, label="predict", check=check)
-        return _written(dispatch, session, loaded, inputs, output)
+        return _written(_scored(dispatch, session, loaded, inputs), output, progressed)
 
 
 def _with_path(model: Model, path: str) -> str:
@@ -130,15 +138,32 @@ def _types_in(read: Read, file: SourceFile) -> Mapping[str, ColumnType | None]:
     return read_head(whole, file).summary.types
 
 
+def _check_alike(inputs: Sequence[_Input]) -> None:
+    """One output has one list of columns."""
+    first = inputs[0]
+    mistakes = [
+        Mistake(
+            ("path",),
+            f"'{each.file.shown}' has other columns than '{first.file.shown}'",
+            "predict for each on its own",
+        )
+        for each in inputs
+        if list(each.schema.items()) != list(first.schema.items())
+    ]
+    if mistakes:
+        raise UserError(mistakes)
+
+
 def _written(
-    dispatch: Dispatch, session: Session, model: Model, inputs: Sequence[_Input], output: Path
+    tables: Iterable[pa.Table], output: Path, progressed: Callable[[int], None]
 ) -> Predicted:
     rows, reasons = 0, Counter[str]()
     with TableWriter(output) as writer:
-        for table in _scored(dispatch, session, model, inputs):
+        for table in tables:
             writer.write(table)
             rows += table.num_rows
             reasons.update(reason for reason in table[REASON].to_pylist() if reason is not None)
+            progressed(rows)
     return Predicted(rows, dict(reasons.most_common()))
 
 
