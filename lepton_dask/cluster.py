@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 import time
@@ -202,9 +203,18 @@ def _free_address(dashboard: str) -> str:
 def _reached(
     config: AddressCluster, loaded: LoadedConfig, check: Callable[[], None]
 ) -> Iterator[Client]:
+    if config.tls is None and config.address.startswith("tls://"):
+        raise ClusterError(
+            f"the scheduler at {config.address} lets nobody in without a certificate; name yours "
+            "under `tls:` in the configuration"
+        )
     security = _security(config.tls, loaded) if config.tls else None
-    timeout_s = loaded.config.worker_timeout_s
-    deadline = time.monotonic() + timeout_s
+    hint = (
+        "do the certificates come from its authority?"
+        if config.tls
+        else "is it there, and does it want TLS (`tls:` in the configuration)?"
+    )
+    deadline = time.monotonic() + loaded.config.worker_timeout_s
     with dask.config.set(SETTINGS):
         while True:
             check()
@@ -213,23 +223,28 @@ def _reached(
                 client = Client(config.address, security=security, timeout=min(left_s, DIAL_S))
                 break
             except (OSError, TimeoutError) as error:
-                if time.monotonic() < deadline:
-                    continue
-                hint = "" if config.tls else "; does it want TLS (`tls:` in the configuration)?"
-                raise ClusterError(
-                    f"no scheduler answers at {config.address} within {timeout_s:g} s "
-                    f"({_reason(error)}){hint}"
-                ) from error
+                refused = isinstance(_root(error), ssl.SSLError)
+                if refused or time.monotonic() > deadline:
+                    raise ClusterError(
+                        f"cannot connect to a scheduler at {config.address} ({_reason(error)}); "
+                        f"{hint}"
+                    ) from error
         with client:
             yield client
 
 
-def _reason(error: BaseException) -> str:
-    """The last line of the innermost cause: distributed wraps the telling one."""
+def _root(error: BaseException) -> BaseException:
+    """The innermost cause: distributed wraps the telling one."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of the innermost cause."""
+    root = _root(error)
+    lines = str(root).strip().splitlines()
+    return lines[-1] if lines else type(root).__name__
 
 
 def _security(tls: TlsFiles, loaded: LoadedConfig) -> Security:
@@ -240,16 +255,23 @@ def _security(tls: TlsFiles, loaded: LoadedConfig) -> Security:
         for key, file in zip(("ca_file", "cert_file", "key_file"), files, strict=True)
         if not file.is_file()
     ]
-    if mistakes:
-        assert loaded.document is not None  # a default has no certificates
-        raise UserError(map(loaded.document.locate, mistakes))
     ca_file, cert_file, key_file = map(str, files)
-    return Security(
+    security = Security(
         require_encryption=True,
         tls_ca_file=ca_file,
         tls_client_cert=cert_file,
         tls_client_key=key_file,
     )
+    if not mistakes:
+        try:
+            security.get_connection_args("client")
+        except OSError as error:
+            found = f"the files are no authority, certificate and key that fit ({error})"
+            mistakes = [Mistake(("cluster", "tls"), found, "write PEM files")]
+    if mistakes:
+        assert loaded.document is not None  # a configuration without a file has no certificates
+        raise UserError(map(loaded.document.locate, mistakes))
+    return security
 
 
 def _wait_for_workers(client: Client, timeout_s: float, check: Callable[[], None]) -> None:

@@ -100,7 +100,7 @@ def on_iteration(number: int, act: Callable[[], None]) -> Callable[[Event], None
 def test_an_address_without_a_scheduler_is_an_error_in_time() -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     began = time.monotonic()
-    with pytest.raises(ClusterError, match=f"no scheduler answers at {address} within 1 s"):
+    with pytest.raises(ClusterError, match=f"cannot connect to a scheduler at {address}"):
         connect(at(address, 1)).__enter__()
     assert time.monotonic() - began < 5
 
@@ -111,7 +111,7 @@ def test_an_address_without_a_scheduler_exits_with_4(long: Path, tmp_path: Path)
     config.write_text(f"cluster: {{kind: address, address: '{address}'}}\nworker_timeout_s: 1\n")
     with lepton_process(tmp_path, "run", long, "--on", config) as command:
         assert command.exit_code() == 4
-        assert f"lepton: no scheduler answers at {address} within 1 s" in command.stderr
+        assert f"lepton: cannot connect to a scheduler at {address}" in command.stderr
         assert "Connection refused" in command.stderr
         assert "Traceback" not in command.stderr
     [run] = list_runs(tmp_path / "runs")

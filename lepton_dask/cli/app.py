@@ -290,7 +290,10 @@ def schema(
 def cluster(on: On = None) -> None:
     """Start a configuration's cluster and keep it up.
 
-    So that several runs can share it: `lepton run PIPELINE --scheduler ADDRESS`.
+    Several runs can share it:
+
+    \b
+        lepton run PIPELINE --scheduler ADDRESS
     """
     from lepton_dask.run.serve import serve
 

@@ -99,7 +99,8 @@ def draw_predict(predict: Predict, model: ModelShape, at: DocumentPath) -> Drawn
         return Drawn(None, mistakes=(Mistake((*at, "part"), f"no part '{predict.part}'", fix),))
     added = _added_by_predicting(model)
     schema = {name: type_ for name, type_ in table.schema.items() if name not in added} | added
-    shape = replace(table, schema=schema, parts=())
+    size = {} if not table.parts else {"rows": None, "bytes": None}
+    shape = replace(table, schema=schema, parts=(), **size)
     return Drawn(
         shape,
         why=(f"the columns of part {predict.part}, then the predictions",),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.read import Read
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.split import Split
-from lepton_dask.data.write import Predict
+from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
 from lepton_dask.learn.losses import LOSSES, Task
@@ -62,8 +62,8 @@ def make_plan(pipeline: Pipeline, roots: Roots, folder: Path) -> Planning:
         inputs = [_input_shape(name, shapes) for name in step.inputs]
         known = [shape for shape in inputs if shape is not None]
         at = ("steps", step.name, step.verb)
-        drawn = Drawn(None)
-        if len(known) == len(inputs):
+        drawn = Drawn(None, mistakes=tuple(_parts_of_models(step, shapes)))
+        if len(known) == len(inputs) and not drawn.mistakes:
             drawn = _draw(step, known, at, roots, folder, tasks.get(step.name))
         if drawn.shape is not None:
             shapes[step.name] = drawn.shape
@@ -102,18 +102,27 @@ def _draw(
             return models.draw_evaluate(evaluate, trained, at)
         case Predict() as predict, [ModelShape() as model]:
             return models.draw_predict(predict, model, at)
-        case _, [shape]:
-            return Drawn(shape)
+        case Write() as write, [TableShape() as table]:
+            return tables.draw_write(write, table)
     raise AssertionError(f"{step.name}: {step.verb} over {inputs}")
 
 
 def _input_shape(name: str, shapes: Mapping[str, Shape]) -> Shape | None:
-    """The shape that an edge carries: a step's, or that of one part of it."""
+    """The shape that an edge carries: a step's, or that of one part, of a size that only the rows
+    will show."""
     source, _, part = name.partition(".")
     shape = shapes.get(source)
     if part and isinstance(shape, TableShape):
-        return replace(shape, parts=())
+        return replace(shape, parts=(), rows=None, bytes=None)
     return shape
+
+
+def _parts_of_models(step: Step, shapes: Mapping[str, Shape]) -> Iterator[Mistake]:
+    for name in step.inputs:
+        source, _, part = name.partition(".")
+        if part and isinstance(shapes.get(source), ModelShape):
+            found = f"'{source}' is a model, which has no parts"
+            yield Mistake(("steps", step.name, "from"), found, f"say 'from: {source}'")
 
 
 def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:

@@ -1,15 +1,22 @@
-"""Planning what makes one table of another: clean, derive, split."""
+"""Planning what makes one table of another (clean, derive, split), and what writes it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from os.path import normpath
+from pathlib import Path, PurePosixPath
 
+from lepton_dask.artifacts.run_folder import RUN_FILES
+from lepton_dask.artifacts.tablefile import FORMATS
 from lepton_dask.data.clean import Clean, clean_schema
 from lepton_dask.data.derive import Derive, derive_schema, load_function
+from lepton_dask.data.selectors import select
 from lepton_dask.data.split import Split, check_split, split_parts
+from lepton_dask.data.types import Schema
+from lepton_dask.data.write import Write
 from lepton_dask.errors import DocumentPath, Mistake, UserError
-from lepton_dask.plan.drawn import Drawn, changed_columns
+from lepton_dask.plan.drawn import Drawn, changed_columns, type_name, unchanged_columns
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import TableShape
 
@@ -22,20 +29,36 @@ def draw_clean(clean: Clean, table: TableShape, at: DocumentPath) -> Drawn:
         name for name in ("require", "drop_missing", "drop_duplicates") if getattr(clean, name)
     ]
     why = [f"rows are dropped by {', '.join(whole)}"] if whole else ["no row is dropped"]
-    old = {new: before for before, new in clean.rename.items()}
-    columns = changed_columns(table.schema, schema, "")
     return Drawn(
         replace(table, schema=schema),
         why=tuple(why),
-        columns=tuple(_renamed(column, old) for column in columns),
+        columns=tuple(_cleaned_columns(clean, table.schema)),
         mistakes=tuple(mistakes),
     )
 
 
-def _renamed(column: PlannedColumn, old: dict[str, str]) -> PlannedColumn:
-    if column.name not in old:
-        return column
-    return replace(column, treatment="renamed", reason=f"rename: from '{old[column.name]}'")
+def _cleaned_columns(clean: Clean, schema: Schema) -> Iterator[PlannedColumn]:
+    """Every column that comes in: what it is called now, or what drops it."""
+    dropped_by = {
+        name: selector
+        for selector in reversed(clean.drop)
+        for name in select(selector, list(schema), ())[0]
+    }
+    for name, type_ in schema.items():
+        if name in dropped_by:
+            reason = f"drop: '{dropped_by[name]}'"
+            yield PlannedColumn(name, type_name(type_), "dropped", reason)
+        elif name in clean.rename:
+            reason = f"rename: from '{name}'"
+            yield PlannedColumn(clean.rename[name], type_name(type_), "renamed", reason)
+        else:
+            yield PlannedColumn(name, type_name(type_), "", "as it comes in")
+
+
+def draw_write(write: Write, table: TableShape) -> Drawn:
+    return Drawn(
+        table, why=(f"into {write.path} in the run folder",), columns=unchanged_columns(table)
+    )
 
 
 def draw_derive(derive: Derive, table: TableShape, at: DocumentPath, folder: Path) -> Drawn:
@@ -65,7 +88,7 @@ def draw_split(split: Split, table: TableShape, at: DocumentPath) -> Drawn:
     return Drawn(
         replace(table, parts=parts),
         why=(f"{', '.join(parts)}: {_how(split)}",),
-        columns=changed_columns(table.schema, table.schema, ""),
+        columns=unchanged_columns(table),
         mistakes=tuple(mistakes),
     )
 
@@ -80,3 +103,19 @@ def _how(split: Split) -> str:
     if split.group is not None:
         return f"whole groups of '{split.group}', at random"
     return "at random, by a hash of seed, file and row number"
+
+
+def draw_write(write: Write, table: TableShape, at: DocumentPath) -> Drawn:
+    path = PurePosixPath(normpath(write.path))
+    mistakes = []
+    if path.is_absolute() or path.parts[:1] == ("..",):
+        found = f"'{write.path}' leaves the run folder"
+        mistakes.append(Mistake((*at, "path"), found, f"say 'path: {path.name}'"))
+    elif path.parts[0] in RUN_FILES:
+        found = f"'{path.parts[0]}' is written by every run itself"
+        mistakes.append(Mistake((*at, "path"), found, "name another one"))
+    if path.suffix not in FORMATS:
+        found = f"'{path.name}' says no format that can be written"
+        mistakes.append(Mistake((*at, "path"), found, f"end its name with {', '.join(FORMATS)}"))
+    why = f"{path} in the run folder"
+    return Drawn(table, why=(why,), columns=unchanged_columns(table), mistakes=tuple(mistakes))

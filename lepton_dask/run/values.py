@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import dask.dataframe as dd
@@ -76,6 +76,10 @@ class TableValue:
         """The part that things are fitted on: train, or all rows where nothing is called that."""
         return "train" if "train" in self.parts else next(iter(self.parts))
 
+    def one_part(self, name: PartName) -> TableValue:
+        """One part as a table that is not in parts."""
+        return replace(self, parts={"all": self.parts[name]})
+
 
 @dataclass(frozen=True)
 class FeaturesValue:
@@ -84,6 +88,10 @@ class FeaturesValue:
     table: TableValue
     prepared: Prepared
     shards: Mapping[PartName, Shards]
+
+    def one_part(self, name: PartName) -> FeaturesValue:
+        """One part of the rows, prepared as all of them are."""
+        return replace(self, table=self.table.one_part(name), shards={"all": self.shards[name]})
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,3 @@ def part_rows(parts: Mapping[PartName, PartTable] | Mapping[str, PartTable]) -> 
         return f"{counts['all']:,}"
     return ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
 
-
-def columns_of(
-    sequence: Sequence[tuple[object, ...]], width: int
-) -> tuple[tuple[object, ...], ...]:
-    """Rows of tuples as `width` tuples of columns, also for no rows."""
-    return tuple(zip(*sequence, strict=True)) if sequence else ((),) * width

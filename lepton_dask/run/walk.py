@@ -8,11 +8,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from lepton_dask.config.pipeline import Step
-from lepton_dask.errors import RunError
+from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import StepFinished, StepStarted
 from lepton_dask.run.order import Instruction, Start, begin, finished
 from lepton_dask.run.steps import Result, Running, run_step
-from lepton_dask.run.values import FeaturesValue, ModelValue, StepValue, TableValue
+from lepton_dask.run.values import FeaturesValue, StepValue, TableValue
 
 POLL_S = 0.2
 MOST_SIDE_BY_SIDE = 16
@@ -36,7 +36,7 @@ def walk(running: Running, steps: Sequence[Step], check: Callable[[], None]) -> 
             for instruction in some:
                 if isinstance(instruction, Start):
                     step = by_name[instruction.step]
-                    inputs = [taken(name, values) for name in step.inputs]
+                    inputs = [_taken(step.name, name, values) for name in step.inputs]
                     tasks[pool.submit(_timed, running, step, inputs)] = step.name
                 else:
                     values.pop(instruction.step, None)
@@ -85,13 +85,17 @@ def _needs(step: Step) -> tuple[str, ...]:
     return tuple(name.partition(".")[0] for name in step.inputs)
 
 
-def taken(name: str, values: Mapping[str, StepValue | None]) -> StepValue:
-    """The value that an edge carries: a step's, or one part of its table."""
-    source, _, part = name.partition(".")
+def _taken(step: str, name: str, values: Mapping[str, StepValue | None]) -> StepValue:
+    """The value that an edge into `step` carries: another step's, or one part of its table."""
+    source, _, part_name = name.partition(".")
     value = values[source]
     assert value is not None
-    if part and isinstance(value, TableValue):
-        table = next(each for called, each in value.parts.items() if called == part)
-        return replace(value, parts={"all": table})
-    assert isinstance(value, TableValue | FeaturesValue | ModelValue)
-    return value
+    if not part_name:
+        return value
+    assert isinstance(value, TableValue | FeaturesValue)
+    parts = value.parts if isinstance(value, TableValue) else value.table.parts
+    part = next((each for each in parts if each == part_name), None)
+    if part is None:
+        found = f"'{source}' has no part '{part_name}': no row falls into it"
+        raise UserError([Mistake(("steps", step, "from"), found)])
+    return value.one_part(part)
