@@ -52,7 +52,7 @@ def answer(**changes: Any) -> dict[str, Any]:
 def workers_with(*resources: Mapping[str, float]) -> SimpleNamespace:
     """A client of workers that offer these resources."""
     info = {"workers": {str(i): {"resources": each} for i, each in enumerate(resources)}}
-    return SimpleNamespace(scheduler_info=lambda n_workers: info)
+    return SimpleNamespace(scheduler_info=lambda **_: info)
 
 
 @pytest.fixture

@@ -185,7 +185,7 @@ def test_the_scheduler_itself_wants_a_certificate(address: str, folder: Path) ->
         ):
             encrypted.recv(1)
 
-    with pytest.raises(ssl.SSLError, match="(?i)certificate.required|handshake.failure"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate.required|handshake.failure"):
         listen()
 
 

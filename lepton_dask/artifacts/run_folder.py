@@ -36,6 +36,21 @@ from lepton_dask.parts import PARTS
 State = Literal["finished", "failed"]
 MANIFEST = "run.json"
 LATEST = "latest"
+RUN_FILES = (
+    MANIFEST,
+    "pipeline.yaml",
+    "plan.json",
+    "profile.json",
+    "history.csv",
+    "training.json",
+    "metrics.json",
+    "versions.json",
+    "events.jsonl",
+    "models",
+    "model",
+    "error.json",
+)
+"""What a run writes into its folder by itself."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,9 @@ class Stop:
     code: StopCode
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Descent:

@@ -55,12 +55,6 @@ def _cleaned_columns(clean: Clean, schema: Schema) -> Iterator[PlannedColumn]:
             yield PlannedColumn(name, type_name(type_), "", "as it comes in")
 
 
-def draw_write(write: Write, table: TableShape) -> Drawn:
-    return Drawn(
-        table, why=(f"into {write.path} in the run folder",), columns=unchanged_columns(table)
-    )
-
-
 def draw_derive(derive: Derive, table: TableShape, at: DocumentPath, folder: Path) -> Drawn:
     schema, mistakes = derive_schema(derive, table.schema, at)
     if derive.columns:
@@ -117,5 +111,5 @@ def draw_write(write: Write, table: TableShape, at: DocumentPath) -> Drawn:
     if path.suffix not in FORMATS:
         found = f"'{path.name}' says no format that can be written"
         mistakes.append(Mistake((*at, "path"), found, f"end its name with {', '.join(FORMATS)}"))
-    why = f"{path} in the run folder"
+    why = f"into {path} in the run folder"
     return Drawn(table, why=(why,), columns=unchanged_columns(table), mistakes=tuple(mistakes))

@@ -65,8 +65,7 @@ class Records:
                 "optimizer": descent.optimizer,
                 "iterations": descent.iterations,
                 "passes": descent.passes,
-                "stopped": descent.stopped.reason,
-                "stop_code": descent.stopped.code,
+                "stopped": str(descent.stopped),
                 "seconds": round(descent.seconds, 3),
             }
             self._write("training.json", self._training)
