@@ -31,6 +31,8 @@ POLL_S = 1.0
 """How often a session looks at its cluster, and how long it gives it to answer."""
 DIAL_S = 5.0
 """For one attempt to reach a scheduler: between two of them the run can be stopped."""
+LOG_LEVEL = logging.CRITICAL
+"""For Dask's own logs: they repeat with tracebacks, and bury, what a run says in one sentence."""
 SETTINGS = {
     # The default 15 s forgets a worker whose second death falls into it: a run that loses
     # workers now and then would shrink to nothing.
@@ -47,7 +49,8 @@ class Session:
         self.client = client
         self.worker_timeout_s = worker_timeout_s
         self._lock = threading.Lock()
-        self._looked_at = self._alive_at = time.monotonic()
+        self._looked_at = time.monotonic()
+        self._gone_since: float | None = None
 
     @property
     def address(self) -> str:
@@ -70,8 +73,10 @@ class Session:
             if self.client.status == "closed":
                 raise ClusterError(f"the connection to the scheduler at {self.address} was lost")
             if _worker_count(self.client) > 0:
-                self._alive_at = time.monotonic()
-            elif now - self._alive_at > self.worker_timeout_s:
+                self._gone_since = None
+            elif self._gone_since is None:
+                self._gone_since = now
+            elif now - self._gone_since > self.worker_timeout_s:
                 raise ClusterError(
                     f"the cluster at {self.address} was lost: no worker for "
                     f"{self.worker_timeout_s:g} s; try again when it has workers"
@@ -112,8 +117,7 @@ def connect(
         if isinstance(cluster, LocalCluster)
         else _reached(cluster, loaded, check)
     )
-    # A lost cluster is one sentence of ours; Dask's own tracebacks of it would bury that.
-    with silence_logging_cmgr(logging.CRITICAL), opened as client:
+    with silence_logging_cmgr(LOG_LEVEL), opened as client:
         _wait_for_workers(client, config.worker_timeout_s, check)
         with _lost_connection_told(client):
             yield Session(client, config.worker_timeout_s)
@@ -149,7 +153,7 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
                 memory_limit=config.memory_per_worker or "auto",
                 host=LOOPBACK,
                 dashboard_address=_free_address(dashboard),
-                silence_logs=logging.ERROR,
+                silence_logs=LOG_LEVEL,
                 resources={MEMORY_RESOURCE: _memory_bytes(config)},
             )
         try:

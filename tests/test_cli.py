@@ -642,14 +642,15 @@ HAPPENED: list[Event] = [
 
 def shown(listener_type: type[PlainConsole] | type[LiveConsole], is_terminal: bool) -> str:
     text = io.StringIO()
-    console = Console(file=text, force_terminal=is_terminal, width=120, color_system=None)
+    width = 120 if is_terminal else 20
+    console = Console(file=text, force_terminal=is_terminal, width=width, color_system=None)
     with listener_type(console, Redactor(["secret"])) as listener:
         for event in HAPPENED:
             listener(event)
     return text.getvalue()
 
 
-def test_a_pipe_gets_a_line_for_what_is_worth_one() -> None:
+def test_a_pipe_gets_an_unbroken_line_for_what_is_worth_one() -> None:
     assert shown(PlainConsole, is_terminal=False).splitlines() == [
         "running people on 2 workers",
         "dashboard: http://127.0.0.1:8787/status",

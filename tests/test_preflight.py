@@ -15,7 +15,7 @@ from typing import Any
 import distributed
 import pytest
 from conftest import Lepton
-from processes import stock_workers
+from processes import eventually, stock_workers
 
 from lepton_dask.artifacts.run_folder import list_runs
 from lepton_dask.errors import ClusterError, DocumentPath, Mistake, RunError, UserError
@@ -170,8 +170,10 @@ class Cluster:
 
     @property
     def tasks_seen(self) -> int:
-        """Changes of state of any task, ever."""
-        return int(self._cluster.scheduler.transition_counter)
+        """Changes of state of any task, ever, once those of earlier runs are forgotten."""
+        scheduler = self._cluster.scheduler
+        eventually(lambda: not scheduler.tasks)
+        return int(scheduler.transition_counter)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import textwrap
 import zipfile
@@ -71,7 +72,10 @@ def csv(rows: pd.DataFrame, **options: object) -> str:
 
 def jsonl(rows: pd.DataFrame) -> str:
     shown = rows.assign(day=rows["day"].dt.strftime("%Y-%m-%d"))
-    return shown.to_json(orient="records", lines=True, force_ascii=False)
+    return "".join(
+        json.dumps({name: None if pd.isna(value) else value for name, value in row.items()}) + "\n"
+        for row in shown.astype(object).to_dict("records")
+    )
 
 
 def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -115,10 +119,7 @@ def write_as(kind: str, rows: pd.DataFrame) -> str:
             Path("a.jsonl").write_text(jsonl(rows))
             return "a.jsonl"
         case "csv.gz":
-            pd.io.common.get_handle  # noqa: B018 - only to say that pandas compresses below
-            rows.assign(flag=rows["flag"].map({True: "true", False: "false"})).to_csv(
-                "a.csv.gz", index=False, date_format="%Y-%m-%d"
-            )
+            Path("a.csv.gz").write_bytes(gzip.compress(csv(rows).encode()))
             return "a.csv.gz"
         case "zip":
             with zipfile.ZipFile("a.zip", "w") as archive:
@@ -171,24 +172,20 @@ def test_read_selects_counts_and_numbers_rows(after: After) -> None:
 
 def test_read_moments_with_a_format_and_a_zone(after: After) -> None:
     rng = np.random.default_rng(0)
-    moments = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 10**7, ROWS), "s")
+    moments = pd.Timestamp("2024-04-01") + pd.to_timedelta(rng.integers(0, 10**7, ROWS), "s")
     rows = pd.DataFrame({"t": moments, "u": moments})
     rows.to_csv("a.csv", index=False, date_format="%d.%m.%Y %H:%M:%S")
     format_ = '"%d.%m.%Y %H:%M:%S"'
     types = f"{{t: {{timestamp: {format_}}}, u: {{timestamp: {format_}, zone: Europe/Oslo}}}}"
     found = after(f"rows: {{read: {{path: a.csv, types: {types}}}}}\n")
-    assert (found["t"].to_numpy() == moments.to_numpy()).all()
-    local = moments.tz_localize("Europe/Oslo", ambiguous=True, nonexistent="shift_forward")
-    assert (found["u"].dt.tz_convert("UTC").to_numpy() == local.tz_convert("UTC").to_numpy()).all()
+    assert list(pd.to_datetime(found["t"])) == list(moments)
+    assert list(pd.to_datetime(found["u"])) == list(moments.tz_localize("Europe/Oslo"))
 
 
 def test_read_keeps_leading_zeros_of_declared_text(after: After) -> None:
-    Path("a.csv").write_text("code,x\n007,1\n010,2\n" * 1000)
-    found = after("rows: {read: {path: a.csv, types: {code: text}}}\n", "out.csv")
-    assert (Path().glob("runs/*/out.csv")) is not None
-    assert set(found["code"].astype(str)) <= {"7", "10", "007", "010"}
-    [written] = Path().glob("runs/2*/out.csv")
-    assert set(pd.read_csv(written, dtype=str)["code"]) == {"007", "010"}
+    Path("a.csv").write_text("code,x\n" + "007,1\n010,2\n" * 1000)
+    found = after("rows: {read: {path: a.csv, types: {code: text}}}\n")
+    assert list(found["code"]) == ["007", "010"] * 1000
 
 
 # --- clean ---------------------------------------------------------------------------------------
@@ -202,7 +199,7 @@ def test_clean(after: After, events: list[Event]) -> None:
         rows: {read: {path: a.csv, types: {day: date}}}
         tidy:
           clean:
-            drop: [flag, "^da"]
+            drop: [flag, "^d.y$"]
             rename: {job: work}
             require: [x]
             drop_missing: [count, work]
@@ -302,23 +299,23 @@ def test_derive_by_a_function_of_the_users_own(after: After) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("fails", "step 'more', a.csv: 'own_failing:fails' failed: KeyError: 'no such thing'"),
-        ("too_few", "'own_failing:too_few' was given 58 rows and returned 1"),
+        ("fails", r"'own_failing:fails' failed: KeyError: 'no such thing'"),
+        ("too_few", r"'own_failing:too_few' was given \d+ rows and returned 1"),
     ],
 )
 def test_derive_by_a_function_that_is_wrong(function: str, message: str, after: After) -> None:
     Path("a.csv").write_text(csv(table()))
     Path("own_failing.py").write_text(MODULE)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(RunError, match=f"step 'more', a.csv: {message}"):
         after(
             f"""\
             rows: {{read: {{path: a.csv}}}}
             more: {{derive: {{python: "own_failing:{function}", outputs: {{ratio: number}}}}}}
             """
         )
-    assert message.rpartition("58")[0] in str(caught.value)
     [error] = Path("runs").glob("2*/error.json")
-    assert json.loads(error.read_text())["step"] == "more"
+    document = json.loads(error.read_text())
+    assert (document["step"], document["file"]) == ("more", "a.csv")
 
 
 # --- split and its parts -------------------------------------------------------------------------
@@ -329,14 +326,12 @@ def test_split_carves_out_of_a_part(after: After) -> None:
     rows = table()
     Path("a.csv").write_text(csv(rows[:400]))
     Path("b.csv").write_text(csv(rows[400:]))
-    steps = """\
-        rows: {read: {path: {train: a.csv, test: b.csv}, types: {day: date}}}
-        parts: {split: {of: train, validation: 0.25}}
-        """
+    read = "rows: {read: {path: {train: a.csv, test: b.csv}, types: {day: date}}}\n"
+    steps = read + "parts: {split: {of: train, validation: 0.25}}\n"
     in_all = after(steps)["id"].to_numpy()
     assert sorted(in_all) == list(range(ROWS))
     parts = {
-        part: after(steps + f"        some: {{from: parts.{part}, clean: {{}}}}\n")["id"]
+        part: after(f"{steps}some: {{from: parts.{part}, clean: {{}}}}\n")["id"]
         for part in ("train", "validation", "test")
     }
     assert list(parts["test"]) == list(range(400, 500))
@@ -409,20 +404,31 @@ def test_write(file: str, run: Run, write_pipeline: WritePipeline) -> None:
     if file.endswith("parquet"):
         found = pd.read_parquet(path)
     elif file.endswith("jsonl"):
-        found = pd.read_json(path, lines=True, convert_dates=["day"])
+        found = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
     else:
         found = pd.read_csv(path, parse_dates=["day"])
     same(found, rows)
 
 
-def test_write_outside_the_run_folder_is_refused(after: After) -> None:
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("../out.csv", "'../out.csv' leaves the run folder; say 'path: out.csv'"),
+        ("deep/../../out.csv", "'deep/../../out.csv' leaves the run folder; say 'path: out.csv'"),
+        ("/tmp/out.csv", "'/tmp/out.csv' leaves the run folder; say 'path: out.csv'"),
+        ("./history.csv", "'history.csv' is written by every run itself; name another one"),
+        ("model/x.csv", "'model' is written by every run itself; name another one"),
+        (
+            "out.xlsx",
+            "'out.xlsx' says no format that can be written; end its name with .csv, .parquet, "
+            ".jsonl",
+        ),
+    ],
+)
+def test_write_where_it_may_not(file: str, message: str, after: After) -> None:
     Path("a.csv").write_text("x\n1\n")
-    with pytest.raises(UserError, match="leaves the run folder"):
-        after("rows: {read: {path: a.csv}}\n", "../out.csv")
-    assert not Path("runs/out.csv").exists()
-
-
-def test_write_in_a_format_that_there_is_not(after: After) -> None:
-    Path("a.csv").write_text("x\n1\n")
-    with pytest.raises(UserError, match="'out.xlsx' says no format that can be written"):
-        after("rows: {read: {path: a.csv}}\n", "out.xlsx")
+    with pytest.raises(UserError) as caught:
+        after("rows: {read: {path: a.csv}}\n", file)
+    [mistake] = caught.value.mistakes
+    assert str(mistake).endswith(f"pipeline.yaml:5:23: path: {message}")
+    assert not Path("runs").exists()

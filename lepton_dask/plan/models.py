@@ -16,7 +16,7 @@ from lepton_dask.learn.losses import LOSSES, Task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
-from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, table_of
+from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, one_part, table_of
 from lepton_dask.suggest import did_you_mean
 
 MEAN = "mean"
@@ -99,8 +99,7 @@ def draw_predict(predict: Predict, model: ModelShape, at: DocumentPath) -> Drawn
         return Drawn(None, mistakes=(Mistake((*at, "part"), f"no part '{predict.part}'", fix),))
     added = _added_by_predicting(model)
     schema = {name: type_ for name, type_ in table.schema.items() if name not in added} | added
-    size = {} if not table.parts else {"rows": None, "bytes": None}
-    shape = replace(table, schema=schema, parts=(), **size)
+    shape = replace(one_part(table), schema=schema)
     return Drawn(
         shape,
         why=(f"the columns of part {predict.part}, then the predictions",),

@@ -27,7 +27,14 @@ from lepton_dask.plan import models, tables
 from lepton_dask.plan.drawn import Drawn
 from lepton_dask.plan.planned import Plan, PlannedStep
 from lepton_dask.plan.reading import try_read
-from lepton_dask.plan.shapes import FeaturesShape, ModelShape, Shape, TableShape, table_of
+from lepton_dask.plan.shapes import (
+    FeaturesShape,
+    ModelShape,
+    Shape,
+    TableShape,
+    one_part,
+    table_of,
+)
 from lepton_dask.resources.classes import classify
 
 
@@ -103,18 +110,20 @@ def _draw(
         case Predict() as predict, [ModelShape() as model]:
             return models.draw_predict(predict, model, at)
         case Write() as write, [TableShape() as table]:
-            return tables.draw_write(write, table)
+            return tables.draw_write(write, table, at)
     raise AssertionError(f"{step.name}: {step.verb} over {inputs}")
 
 
 def _input_shape(name: str, shapes: Mapping[str, Shape]) -> Shape | None:
-    """The shape that an edge carries: a step's, or that of one part, of a size that only the rows
-    will show."""
+    """The shape that an edge carries: a step's, or that of one part of it."""
     source, _, part = name.partition(".")
-    shape = shapes.get(source)
-    if part and isinstance(shape, TableShape):
-        return replace(shape, parts=(), rows=None, bytes=None)
-    return shape
+    match shapes.get(source):
+        case TableShape() as table if part:
+            return one_part(table)
+        case FeaturesShape() as features if part:
+            return replace(features, table=one_part(features.table))
+        case shape:
+            return shape
 
 
 def _parts_of_models(step: Step, shapes: Mapping[str, Shape]) -> Iterator[Mistake]:
@@ -134,8 +143,9 @@ def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:
             continue
         task = LOSSES[step.action.loss].task
         for name in step.inputs:
-            if tasks.setdefault(name, task) != task:
-                found = f"'{name}' already has a step that learns a {_learns(tasks[name])}"
+            prepared = name.partition(".")[0]
+            if tasks.setdefault(prepared, task) != task:
+                found = f"'{prepared}' already has a step that learns a {_learns(tasks[prepared])}"
                 path = ("steps", step.name, "train", "loss")
                 mistakes.append(Mistake(path, found, "give this loss a prepare step of its own"))
     return tasks, mistakes
@@ -172,7 +182,7 @@ def _planned(step: Step, drawn: Drawn, fingerprint: str) -> PlannedStep:
     priority = classify(step.priority.importance, step.priority.urgency)
     why = list(drawn.why)
     if step.resources:
-        why.append("asks for " + ", ".join(f"{k} {v:g}" for k, v in step.resources.items()))
+        why.append("asks for " + ", ".join(f"{k} {v:,.15g}" for k, v in step.resources.items()))
     return PlannedStep(
         name=step.name,
         verb=step.verb,

@@ -38,7 +38,7 @@ def draw_read(read: Read, name: str, at: DocumentPath, roots: Roots) -> Drawn:
     return Drawn(
         shape,
         why=tuple(_why(files, chunks, heads)),
-        columns=tuple(_columns(read, settled.schema, heads)),
+        columns=tuple(_columns(read, settled.schema, files, heads)),
         warnings=(*settled.warnings, *(text for head in heads for text in head.warnings)),
     )
 
@@ -57,20 +57,26 @@ def _why(files: tuple[SourceFile, ...], chunks: tuple[Chunk, ...], heads: list[H
     return why
 
 
-def _columns(read: Read, schema: Schema, heads: list[Head]) -> list[PlannedColumn]:
-    rows = sum(head.rows for head in heads)
-    source = f"inferred from the first {format_bytes(HEAD_BYTES)} ({rows:,} rows)"
-    if not rows:
-        source = "the file's schema says so"
+def _columns(
+    read: Read, schema: Schema, files: tuple[SourceFile, ...], heads: list[Head]
+) -> list[PlannedColumn]:
+    source = _source(files, heads)
+    reasons = dict.fromkeys(schema, source) | dict.fromkeys(read.types, "declared under types")
+    if read.row_number is not None:
+        reasons[read.row_number] = "row_number: counts the rows of each file"
     return [
-        PlannedColumn(
-            column,
-            type_name(type_),
-            "read",
-            "declared under types" if column in read.types else source,
-        )
+        PlannedColumn(column, type_name(type_), "read", reasons[column])
         for column, type_ in schema.items()
     ]
+
+
+def _source(files: tuple[SourceFile, ...], heads: list[Head]) -> str:
+    """What the types that are not declared come from."""
+    if all(file.format == "parquet" for file in files):
+        return "the file's schema says so"
+    each = "" if len(files) == 1 else " of each file"
+    rows = sum(head.rows for head in heads)
+    return f"inferred from the first {format_bytes(HEAD_BYTES)}{each} ({rows:,} rows)"
 
 
 def try_read(read: Read, name: str, at: DocumentPath, roots: Roots) -> Drawn:

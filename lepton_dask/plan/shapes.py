@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lepton_dask.data.chunks import Chunk
 from lepton_dask.data.treatments import Treated
@@ -25,6 +25,11 @@ class TableShape:
     bytes: int | None
     parts: tuple[Part, ...]
     origin: str
+
+
+def one_part(table: TableShape) -> TableShape:
+    """One part of a table. How large a part is, only the rows will show."""
+    return replace(table, parts=(), rows=None, bytes=None) if table.parts else table
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,11 @@ def _threshold(
 def _chosen(work: Work, evaluate: Evaluate, candidates: Sequence[_Candidate]) -> _Candidate:
     choose = evaluate.choose
     if choose is None:
-        if len(candidates) > 1:
-            at = (*work.at, "choose")
-            raise UserError([Mistake(at, "several models, and none is chosen", "add 'choose'")])
-        return candidates[0]
+        [only] = candidates
+        return only
+    if choose.part not in candidates[0].scores:
+        found = f"there is no part '{choose.part}': no row falls into it"
+        raise UserError([Mistake((*work.at, "choose", "part"), found)])
     metric = METRICS[choose.metric]
     scored = [
         (value, each)

@@ -14,15 +14,18 @@ from lepton_dask.artifacts.tablefile import TableWriter
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.tables import to_frame, to_table
 from lepton_dask.data.write import Predict, Write
-from lepton_dask.errors import RunError
-from lepton_dask.run.values import ModelValue, PartTable, TableValue
+from lepton_dask.errors import Mistake, UserError
+from lepton_dask.run.values import ModelValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
 
 def predict_part(work: Work, predict: Predict, value: ModelValue) -> TableValue:
     """The rows of one part with the model's predictions behind their columns."""
     table = value.features.table
-    name = predict.part if predict.part in table.parts else next(iter(table.parts))
+    name: PartName = "all" if "all" in table.parts else predict.part
+    if name not in table.parts:
+        at = (*work.at, "part")
+        raise UserError([Mistake(at, f"there is no part '{name}': no row falls into it")])
     part = table.parts[name]
     frames = work.map("predict", _predict, part.partitions, repeat(value.model))
     work.settle(frames, "chunks predicted")
@@ -39,9 +42,7 @@ def _predict(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
 
 def write_table(work: Work, write: Write, table: TableValue, folder: Path) -> Path:
     """The table's rows, part by part and chunk by chunk, in a file of the run folder."""
-    path = (folder / write.path).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise RunError(f"'{write.path}' leaves the run folder", step=work.step)
+    path = folder / write.path
     path.parent.mkdir(parents=True, exist_ok=True)
     chunks = [chunk for part in table.parts.values() for chunk in part.partitions]
     with TableWriter(path) as writer:

@@ -12,12 +12,13 @@ from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import PythonStep, Rename
 from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.data.prepared import Prepared
-from lepton_dask.errors import RunError
+from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated
 from lepton_dask.learn.descent import Descent, Iteration, descend
 from lepton_dask.learn.losses import LOSSES
 from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.passes import ShardPasses
+from lepton_dask.learn.sweeps import Shards
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.run.values import FeaturesValue, ModelValue, Origin
 from lepton_dask.run.work import Work
@@ -32,7 +33,7 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     objective = Objective(LOSSES[train.loss], train.penalty)
     shards = features.shards
     training = shards[features.table.training()]
-    validation = shards.get("validation") if train.validates else None
+    validation = _validation(work, train, features)
 
     def heard(each: Iteration) -> None:
         work.emit(
@@ -59,6 +60,17 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     return ModelValue(
         work.step, train, features, descent, _model(train, features, descent, pipeline)
     )
+
+
+def _validation(work: Work, train: Train, features: FeaturesValue) -> Shards | None:
+    """The part to validate on, where the training does."""
+    if not train.validates:
+        return None
+    if "validation" not in features.shards:
+        key = "goal" if train.goal is not None else "early_stopping"
+        found = "needs a validation part, and no row falls into it"
+        raise UserError([Mistake((*work.at, key), found)])
+    return features.shards["validation"]
 
 
 def _tell(work: Work, train: Train, descent: Descent) -> None:
