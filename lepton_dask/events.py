@@ -93,8 +93,11 @@ class RunFinished(Event):
 
 @dataclass(frozen=True)
 class RunFailed(Event):
+    """`folder` will hold error.json."""
+
     message: str
     exit_code: int
+    folder: str
 
 
 Listener = Callable[[Event], None]

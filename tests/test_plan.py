@@ -269,7 +269,7 @@ def test_columns_with_every_treatment(
             "number: impute 0.0, log1p, scale minmax",
             "number: by type (number), with columns['^Power.*$']",
         ],
-        "noise": ["integer", "excluded", "excluded: named so"],
+        "noise": ["integer", "excluded", "excluded: '^noi.*$' says so"],
         "count": ["integer", "weight", "weight: named so"],
         "job": [
             "text",

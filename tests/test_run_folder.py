@@ -10,7 +10,7 @@ from lepton_dask.artifacts.commit import replacing, write_json
 from lepton_dask.artifacts.event_log import EventLog
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import LATEST, RunFolder, list_runs, point_latest
-from lepton_dask.errors import UserError
+from lepton_dask.errors import RunError, UserError
 from lepton_dask.events import Warned
 
 
@@ -70,9 +70,14 @@ def test_latest_points_at_the_last_run_that_it_was_told_of(tmp_path):
 def test_a_file_whose_writing_fails_leaves_the_old_one_whole_and_nothing_else(tmp_path):
     target = tmp_path / "plan.json"
     target.write_text("old")
-    with pytest.raises(RuntimeError), replacing(target) as stream:
-        stream.write(b"ne")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with replacing(target) as stream:
+            stream.write(b"ne")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -86,3 +91,18 @@ def test_secrets_do_not_reach_the_event_log(tmp_path):
     assert first["message"] == "cannot open s3://[redacted]@bucket/[redacted]/cabs.csv"
     assert second["step"] == "[redacted]"
     assert first["event"] == "Warned"
+
+
+def test_an_output_folder_that_cannot_be_made_is_the_users_mistake(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        RunFolder.exactly(tmp_path / "file" / "run")
+    with pytest.raises(UserError, match="cannot be made"):
+        RunFolder.beneath(tmp_path / "file", "credit")
+
+
+def test_a_damaged_manifest_is_named(tmp_path):
+    final = RunFolder.beneath(tmp_path, "credit").commit("finished", 0, "credit")
+    (final / "run.json").write_text("{")
+    with pytest.raises(RunError, match="credit: it is not the JSON that a run wrote"):
+        list_runs(tmp_path)

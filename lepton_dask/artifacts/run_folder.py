@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Literal
 
 from lepton_dask.artifacts.commit import sync_folder, write_json
-from lepton_dask.errors import Mistake, UserError
+from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.parts import PARTS
 
 State = Literal["finished", "failed"]
@@ -65,7 +65,7 @@ class RunFolder:
     def beneath(cls, runs: Path, name: str) -> RunFolder:
         """A new folder runs/<time>-<name>; two runs in one second get -2, -3 and so on."""
         started = datetime.now(UTC)
-        runs.mkdir(parents=True, exist_ok=True)
+        _make(runs)
         stem = f"{started.strftime('%Y-%m-%dT%H-%M-%S')}-{name}"
         for final in _numbered(runs, stem):
             work = _aside(final)
@@ -88,7 +88,7 @@ class RunFolder:
             raise UserError(
                 [Mistake((), f"the output folder {folder} is not empty", "name one that is new")]
             )
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make(folder.parent)
         work = _aside(folder)
         try:
             work.mkdir()
@@ -130,6 +130,18 @@ class RunFolder:
     def discard(self) -> None:
         """Removes what was written; for runs that never really began."""
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    """A folder to write into. Raises UserError where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = f"the folder {folder} cannot be made ({error.strerror})"
+        raise UserError([Mistake((), found, "name another with --output")]) from None
+    if not os.access(folder, os.W_OK):
+        found = f"the folder {folder} cannot be written to"
+        raise UserError([Mistake((), found, "name another with --output")])
 
 
 def _aside(final: Path) -> Path:
@@ -181,9 +193,16 @@ def list_runs(runs: Path) -> tuple[RunSummary, ...]:
 
 
 def _summary(folder: Path) -> RunSummary:
-    manifest = json.loads((folder / MANIFEST).read_text())
     scores = folder / "metrics.json"
-    metrics = json.loads(scores.read_text()) if scores.is_file() else {}
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        metrics = json.loads(scores.read_text()) if scores.is_file() else {}
+    except ValueError as error:
+        raise RunError(
+            f"it is not the JSON that a run wrote ({error})",
+            fix="remove the folder, or restore it",
+            file=str(folder),
+        ) from None
     return RunSummary(
         folder=folder,
         name=manifest["name"],

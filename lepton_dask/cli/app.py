@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,15 @@ from rich.console import Console
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.cli import documents, tables
 from lepton_dask.cli.console import LiveConsole, PlainConsole
+from lepton_dask.cli.options import (
+    AsJson,
+    GraphFormat,
+    On,
+    PipelineFile,
+    Scheduler,
+    SchemaOf,
+    Set,
+)
 from lepton_dask.config.mistakes import render
 from lepton_dask.errors import LeptonError, UserError
 
@@ -44,56 +52,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
-On = Annotated[
-    Path | None,
-    typer.Option("--on", metavar="CONFIG", help="Where to run: a configuration's YAML file."),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Replace a value of the pipeline: steps.model.train.penalty.l2=1e-3. Repeatable.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-
-
-def _checked_address(text: str | None) -> str | None:
-    """`--scheduler`, of the form that a configuration's `address` has to have too."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from lepton_dask.config.cluster import Address
-
-    if text is None:
-        return None
-    try:
-        return TypeAdapter[str](Address).validate_python(text)
-    except ValidationError as error:
-        [problem] = error.errors()
-        raise typer.BadParameter(f"'{text}' {problem['ctx']['error']}") from None
-
-
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="A running Dask scheduler: tcp://host:8786.",
-        callback=_checked_address,
-    ),
-]
-
-
-class GraphFormat(StrEnum):
-    mermaid = "mermaid"
-
-
-class SchemaOf(StrEnum):
-    pipeline = "pipeline"
-    configuration = "configuration"
-
 
 UNBROKEN = 100_000
 """Columns of a table that goes to a pipe or a file: nothing in it is ever wrapped."""

@@ -12,6 +12,7 @@ from lepton_dask.events import (
     Event,
     Iterated,
     RowsLost,
+    RunFailed,
     RunStarted,
     StepFinished,
     StepProgressed,
@@ -35,6 +36,8 @@ def line(event: Event) -> str | None:
         case RowsLost():
             lost = event.before - event.after
             return f"{event.step}: {lost:,} of {event.before:,} rows left out: {event.reason}"
+        case RunFailed():
+            return f"the run failed; what it left: {event.folder}"
         case Warned():
             where = f"{event.step}: " if event.step else ""
             return f"warning: {where}{event.message}"

@@ -11,9 +11,12 @@ from lepton_dask.component import Component
 from lepton_dask.config.sizes import Size
 from lepton_dask.resources.classes import ImportanceLevel
 
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+"""The protocols that distributed speaks between machines."""
+
 
 def _address(text: str) -> str:
-    if not re.fullmatch(r"\w+://.+:\d+", text):
+    if not re.fullmatch(rf"({'|'.join(SCHEMES)})://.+:\d+", text):
         raise ValueError("is no scheduler's address; write one like tcp://host:8786")
     return text
 

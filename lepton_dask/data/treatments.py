@@ -112,9 +112,8 @@ def resolve_treatments(
     treated = []
     for name in names:
         if name in roles:
-            treated.append(
-                Treated(name, schema[name], roles[name], None, f"{roles[name]}: named so")
-            )
+            reason = _role_reason(prepare, name, roles[name])
+            treated.append(Treated(name, schema[name], roles[name], None, reason))
         else:
             column, found = _treat(name, schema[name], layers.get(name, ()), prepare, at)
             treated.append(column)
@@ -184,6 +183,13 @@ def _treat(
         case _:
             treatment = prepare.categorical.model_copy(update=given)
     return Treated(name, type_, "feature", treatment, reason), mistakes
+
+
+def _role_reason(prepare: Prepare, name: str, role: Role) -> str:
+    if role == "excluded" and name not in prepare.exclude:
+        selector = next(each for each in prepare.exclude if name in select(each, (name,), ())[0])
+        return f"excluded: '{selector}' says so"
+    return f"{role}: named so"
 
 
 def _reason(as_: As, type_: ColumnType, said: _Layer | None, layers: tuple[_Layer, ...]) -> str:

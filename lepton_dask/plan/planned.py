@@ -20,7 +20,7 @@ class PlannedStep:
     """A step before it runs. Rows and bytes are expectations: None where nothing can be said.
 
     `fingerprint` identifies the step's work: it changes with the step, with anything above it, and
-    with the size or the time of a file that is read.
+    with the size or the time of a file that is read or of a module that is called.
     """
 
     name: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,7 +157,8 @@ def _learns(task: Task) -> str:
 
 
 def _fingerprint(step: Step, seed: int, prints: Mapping[str, str], shape: Shape | None) -> str:
-    """Identifies the step's work: the step, the seed, what is above it, and the files it reads."""
+    """Identifies the step's work: the step, the seed, what is above it, the files that it reads and
+    the module that it calls."""
     content: dict[str, object] = {
         "verb": step.verb,
         "action": step.action.model_dump(mode="json", by_alias=True),
@@ -168,6 +170,10 @@ def _fingerprint(step: Step, seed: int, prints: Mapping[str, str], shape: Shape 
         content["files"] = [
             (file.stem, file.size_bytes, _modified(path)) for path, file in files.items()
         ]
+    if isinstance(step.action, Derive) and step.action.python is not None:
+        # The planner has loaded it already: what the function is decides what the columns are.
+        module = sys.modules.get(step.action.python.partition(":")[0])
+        content["module"] = _modified(getattr(module, "__file__", None) or "")
     text = json.dumps(content, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

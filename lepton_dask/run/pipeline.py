@@ -162,7 +162,7 @@ def run_planned(
     except BaseException as error:
         placed = _placed(error, planned, redactor)
         code = placed.exit_code if isinstance(placed, LeptonError) else BUG_EXIT_CODE
-        emit(RunFailed(str(placed), code))
+        emit(RunFailed(str(placed), code, str(folder.final)))
         log.close()
         records.failed(placed, code)
         folder.commit("failed", code, name)

@@ -114,4 +114,3 @@ def part_rows(parts: Mapping[PartName, PartTable] | Mapping[str, PartTable]) -> 
     if list(counts) == ["all"]:
         return f"{counts['all']:,}"
     return ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
-

@@ -1,0 +1,92 @@
+"""Pipelines as the grammar prints them, on the tables that ship."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Run
+
+import lepton_dask
+
+WritePipeline = Callable[[str], Path]
+
+MEASURES = (
+    *("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity"),
+    *("concave_points", "symmetry", "fractal_dimension"),
+)
+CELLS = [
+    *(f"mean_{name}" for name in MEASURES),
+    *(f"{name}_error" for name in MEASURES),
+    *(f"worst_{name}" for name in MEASURES),
+    "diagnosis",
+]
+
+MEDICAL_DIAGNOSIS = f"""\
+name: medical_diagnosis
+seed: 7
+steps:
+  cells: {{read: {{path: data/breast_cancer/breast_cancer.csv, header: false, skip_rows: 1, columns: [{", ".join(CELLS)}]}}}}
+  parts: {{split: {{train: 0.6, validation: 0.2, test: 0.2, stratify: diagnosis}}}}
+  features: {{prepare: {{target: {{column: diagnosis, positive: 0}}}}}}
+  model: {{train: {{loss: logistic, penalty: {{l2: 1.0e-2}}}}}}
+  scores:
+    evaluate:
+      metrics: [roc_auc, recall, precision]
+      threshold: {{metric: recall, at_least: 0.97}}          # chosen on validation, kept in the bundle
+      goals: [{{metric: roc_auc, part: test, at_least: 0.98}}]
+"""
+
+FINANCIAL_ANALYSIS = """\
+name: financial_analysis
+steps:
+  people: {read: {path: data/adult/adult.parquet, missing_values: ["?"]}}
+  parts: {split: {train: 0.7, validation: 0.1, test: 0.2, stratify: income}}
+  features:
+    prepare:
+      target: {column: income, positive: ">50K"}
+      exclude: [fnlwgt, education]
+      numeric: {impute: median, scale: standard}
+      categorical: {minimum_count: 20}
+      columns:
+        "^capital-.*$": {transform: log1p}
+        native-country: {minimum_count: 100}
+  model: {train: {loss: logistic, goal: {metric: roc_auc, at_least: 0.90}}}
+  scores: {evaluate: {metrics: [roc_auc, log_loss], by: gender}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `data/` is: paths are looked up from the current folder too."""
+    monkeypatch.chdir(REPOSITORY)
+
+
+def test_the_first(run: Run, write_pipeline: WritePipeline) -> None:
+    outcome = run(write_pipeline(MEDICAL_DIAGNOSIS))
+    assert outcome.exit_code == 0
+    evaluated = outcome.metrics["scores"]
+    assert evaluated.positive == 0
+    assert evaluated.scores["validation"]["recall"] >= 0.97
+    assert lepton_dask.load(outcome.folder).threshold == evaluated.threshold
+    assert sum(evaluated.rows.values()) == 569
+
+
+def test_the_second(run: Run, write_pipeline: WritePipeline) -> None:
+    outcome = run(write_pipeline(FINANCIAL_ANALYSIS))
+    assert outcome.exit_code == 0
+    training = json.loads((outcome.folder / "training.json").read_text())["model"]
+    assert training["stopped"].startswith("goal: the goal is met: roc_auc at least 0.9 ")
+    evaluated = outcome.metrics["scores"]
+    assert evaluated.scores["validation"]["roc_auc"] >= 0.9
+    assert set(evaluated.by["test"]) == {"Female", "Male"}
+    transforms = {n.column: n.transform for n in lepton_dask.load(outcome.folder).prepared.numbers}
+    assert transforms == {
+        "age": "none",
+        "educational-num": "none",
+        "capital-gain": "log1p",
+        "capital-loss": "log1p",
+        "hours-per-week": "none",
+    }
