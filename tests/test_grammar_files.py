@@ -24,19 +24,20 @@ CELLS = [
     "diagnosis",
 ]
 
-MEDICAL_DIAGNOSIS = f"""\
+MEDICAL_DIAGNOSIS = """\
 name: medical_diagnosis
 seed: 7
 steps:
-  cells: {{read: {{path: data/breast_cancer/breast_cancer.csv, header: false, skip_rows: 1, columns: [{", ".join(CELLS)}]}}}}
-  parts: {{split: {{train: 0.6, validation: 0.2, test: 0.2, stratify: diagnosis}}}}
-  features: {{prepare: {{target: {{column: diagnosis, positive: 0}}}}}}
-  model: {{train: {{loss: logistic, penalty: {{l2: 1.0e-2}}}}}}
+  cells:
+    read: {path: data/breast_cancer/breast_cancer.csv, header: false, skip_rows: 1, columns: CELLS}
+  parts: {split: {train: 0.6, validation: 0.2, test: 0.2, stratify: diagnosis}}
+  features: {prepare: {target: {column: diagnosis, positive: 0}}}
+  model: {train: {loss: logistic, penalty: {l2: 1.0e-2}}}
   scores:
     evaluate:
       metrics: [roc_auc, recall, precision]
-      threshold: {{metric: recall, at_least: 0.97}}          # chosen on validation, kept in the bundle
-      goals: [{{metric: roc_auc, part: test, at_least: 0.98}}]
+      threshold: {metric: recall, at_least: 0.97}
+      goals: [{metric: roc_auc, part: test, at_least: 0.98}]
 """
 
 FINANCIAL_ANALYSIS = """\
@@ -65,7 +66,7 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first(run: Run, write_pipeline: WritePipeline) -> None:
-    outcome = run(write_pipeline(MEDICAL_DIAGNOSIS))
+    outcome = run(write_pipeline(MEDICAL_DIAGNOSIS.replace("CELLS", f"[{', '.join(CELLS)}]")))
     assert outcome.exit_code == 0
     evaluated = outcome.metrics["scores"]
     assert evaluated.positive == 0
