@@ -18,6 +18,7 @@ import distributed
 from dask.system import CPU_COUNT
 from dask.utils import format_bytes, parse_bytes
 from distributed import Client, Security
+from distributed.comm import CommClosedError
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import silence_logging_cmgr
 
@@ -131,7 +132,8 @@ def _lost_connection_told(client: Client) -> Iterator[None]:
     except LeptonError:
         raise
     except Exception as error:
-        if client.status == "running":
+        # A comm may break before the client has noticed that they all did.
+        if client.status == "running" and not isinstance(error, CommClosedError):
             raise
         address = client.scheduler.address
         raise ClusterError(

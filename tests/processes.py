@@ -172,7 +172,3 @@ def eventually(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> 
 def are_gone(processes: Sequence[psutil.Process], timeout_s: float = 10) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=timeout_s)
     return not alive
-
-
-def pids_of(family: Sequence[psutil.Process]) -> set[int]:
-    return {process.pid for process in family}

@@ -66,7 +66,7 @@ PREPARE = """\
       columns:
         amount: {scale: robust}
         count: {impute: mean, scale: minmax}
-  model: {train: {loss: logistic, penalty: {l2: 0.01}}}
+  model: {train: {loss: logistic, penalty: {l2: 0.01}, tolerance: 1e-3}}
   scores: {evaluate: {metrics: [roc_auc, log_loss]}}
 """
 

@@ -26,9 +26,9 @@ ROWS = 500
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_chunks: SmallChunks) -> None:
-    """In a folder of the test's own; a file of 500 rows comes in about eight chunks."""
+    """In a folder of the test's own; a file of 500 rows comes in about four chunks."""
     monkeypatch.chdir(tmp_path)
-    small_chunks(4_000)
+    small_chunks(8_000)
 
 
 @pytest.fixture
