@@ -36,6 +36,13 @@ class Exit(NamedTuple):
 Lepton = Callable[..., Exit]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not cluster"` leaves the tests that start none."""
+    for item in items:
+        if "scheduler" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
+
+
 @pytest.fixture(scope="session")
 def scheduler() -> Iterator[str]:
     """The address of a cluster of two workers that every cluster test may use."""

@@ -312,6 +312,7 @@ def test_bad_16_value_with_a_default_is_no_secret(lepton: Lepton) -> None:
     assert lepton("validate", "a.yaml").code == 0
 
 
+@pytest.mark.cluster
 def test_bad_16_secret_in_no_output_of_the_process(folder: Path) -> None:
     """The whole process, its workers and their logs: nothing that reaches a terminal shows it."""
     Path(SECRET).mkdir()

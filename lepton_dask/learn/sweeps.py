@@ -132,6 +132,12 @@ class Dispatch:
             progressed(len(futures) - len(pending))
 
     def _await(self, awaitable: Awaitable[T]) -> T:
+        """The result, with a look at `check` while it is awaited.
+
+        What is given up is not cancelled: that would orphan tasks inside distributed, which then
+        print tracebacks of their own. It ends with its client.
+        """
+
         async def result() -> T:
             return await awaitable
 
@@ -146,8 +152,6 @@ class Dispatch:
                         raise
         except (CancelledError, KilledWorker, MemoryError) as error:
             raise translated(error) from error
-        finally:
-            running.cancel()
 
     def _terms(self) -> dict[str, Any]:
         return {
