@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -249,6 +250,8 @@ def _root(error: BaseException) -> BaseException:
 def _reason(error: BaseException) -> str:
     """The last line of the innermost cause."""
     root = _root(error)
+    if isinstance(root, asyncio.CancelledError):
+        return "no answer"  # the last attempt ran out of time, and stands for those before it
     lines = str(root).strip().splitlines()
     return lines[-1] if lines else type(root).__name__
 
@@ -298,7 +301,5 @@ def describe(session: Session) -> str:
     threads = sum(worker["nthreads"] for worker in workers)
     memory = sum(worker["memory_limit"] or 0 for worker in workers)
     plural = "" if len(workers) == 1 else "s"
-    return (
-        f"{len(workers)} worker{plural}, {threads} thread{'' if threads == 1 else 's'}, "
-        f"{format_bytes(memory)} at {session.address}"
-    )
+    size = f"{len(workers)} worker{plural}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{size}, {format_bytes(memory)} at {session.address}"
