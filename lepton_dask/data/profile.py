@@ -242,7 +242,9 @@ def _range_to_json(column: ColumnProfile, moments: Moments) -> dict[str, object]
 def _levels_to_json(column: ColumnProfile) -> dict[str, object]:
     if column.levels is None:
         return {"levels": None, "levels_more_than": DISTINCT_CAP[column.type.kind]}
-    top = column.levels.top(REPORTED_LEVELS)
+    # A number or a moment that occurs once is a measurement, not a level.
+    least = 1 if column.type.kind in ("text", "boolean") else 2
+    top = [(value, count) for value, count in column.levels.top(REPORTED_LEVELS) if count >= least]
     return {
         "levels": len(column.levels),
         "top_levels": [

@@ -107,10 +107,13 @@ def conform_chunk(read: Read, parsed: ParsedChunk, schema: Schema) -> ParsedChun
     table, bad = parsed.table, dict(parsed.quarantined.values)
     arrays: dict[str, pa.Array] = {}
     for name, type_ in schema.items():
-        if name not in table.column_names:
+        if name not in types:
             arrays[name] = pa.nulls(table.num_rows, arrow_type(type_))
             continue
         column = table[name]
+        if types[name] == type_:
+            arrays[name] = column
+            continue
         arrays[name], positions = convert(column, type_, None)
         if positions.size:
             row = int(positions[0])
