@@ -415,7 +415,7 @@ def test_write(file: str, run: Run, write_pipeline: WritePipeline) -> None:
     [
         ("../out.csv", "'../out.csv' leaves the run folder; say 'path: out.csv'"),
         ("deep/../../out.csv", "'deep/../../out.csv' leaves the run folder; say 'path: out.csv'"),
-        ("/tmp/out.csv", "'/tmp/out.csv' leaves the run folder; say 'path: out.csv'"),
+        ("/elsewhere/out.csv", "'/elsewhere/out.csv' leaves the run folder; say 'path: out.csv'"),
         ("./history.csv", "'history.csv' is written by every run itself; name another one"),
         ("model/x.csv", "'model' is written by every run itself; name another one"),
         (
