@@ -110,13 +110,9 @@ class Emitter:
     """
 
     def __init__(self, *listeners: Listener) -> None:
-        self._listeners = list(listeners)
+        self._listeners = listeners
         self._lock = threading.Lock()
         self._warned: set[Warned] = set()
-
-    def listen(self, listener: Listener) -> None:
-        with self._lock:
-            self._listeners.append(listener)
 
     def __call__(self, event: Event) -> None:
         with self._lock:

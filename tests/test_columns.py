@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton_dask.data.arrow import table_schema, to_columns
+from lepton_dask.data.arrow import known_type, to_columns
 from lepton_dask.data.calendar import DatePart, date_part
 from lepton_dask.data.columns import MomentColumn, NumberColumn, TextColumn
 from lepton_dask.data.types import ColumnType
@@ -56,13 +56,10 @@ def test_only_the_named_columns_are_taken() -> None:
     assert list(to_columns(pa.table({"a": [1], "b": [2], "c": [3]}), ["c", "a"])) == ["c", "a"]
 
 
-def test_a_schema_is_read_off_a_table() -> None:
-    schema = pa.schema({"t": pa.timestamp("ns", "UTC"), "n": pa.null(), "s": pa.large_string()})
-    assert table_schema(schema) == {
-        "t": ColumnType("timestamp", "UTC"),
-        "n": ColumnType("text"),
-        "s": ColumnType("text"),
-    }
+def test_a_column_that_is_all_missing_counts_as_text() -> None:
+    assert known_type(pa.timestamp("ns", "UTC")) == ColumnType("timestamp", "UTC")
+    assert known_type(pa.null()) == ColumnType("text")
+    assert known_type(pa.large_string()) == ColumnType("text")
 
 
 @given(

@@ -160,7 +160,7 @@ def test_a_step_has_one_verb_and_known_keys(steps: str, mistakes: list[str]) -> 
          ["2:19: from[1]: 'table' is named twice; name it once"]),
         (SPLIT + "a: {from: parts.tset, clean: {}}",
          ["3:11: from: unknown part 'tset'; did you mean 'parts.test'?"]),
-        (SPLIT.replace("validation: 0.2, ", "") + "a: {from: parts.validation, clean: {}}",
+        (SPLIT.replace("train: 0.6, validation: 0.2", "train: 0.8") + "a: {from: parts.validation, clean: {}}",
          ["3:11: from: 'parts' has no part 'validation'; it has train or test"]),
         (READ + "a: {from: table.test, clean: {}}",
          ["2:11: from: 'table' has no part 'test'; put a split step before it"]),
@@ -190,17 +190,20 @@ def test_a_step_has_one_verb_and_known_keys(steps: str, mistakes: list[str]) -> 
          ["7:7: predict: 2 models come in, and none is chosen; give the evaluate step a "
           "'choose:', or take one model with 'from:'"]),
         (SPLIT + "again: {split: {test: 0.5}}",
-         ["3:9: split: the table is already in parts (train, validation or test); "
-          "say which one to divide: 'of: train'"]),
+         ["3:9: split: the table is in the parts train, validation, test already; "
+          "'of: train' carves a part out of one of them"]),
         (READ + "again: {split: {of: train, validation: 0.5}}",
-         ["2:21: of: there is no part 'train' to divide; put a split step before it"]),
+         ["2:21: of: there is no part 'train' to carve out of; the table is not in parts"]),
+        (READ + "parts: {split: {train: 0.7, test: 0.4}}",
+         ["2:9: split: the fractions add up to 1.1, not to 1; "
+          "leave 'train' out to give it the rest"]),
     ],
 )  # fmt: skip
 def test_edges_lead_where_they_can(steps: str, mistakes: list[str]) -> None:
     assert told(steps) == mistakes
 
 
-NO_VALIDATION = PREPARE.replace("validation: 0.2, ", "")
+NO_VALIDATION = PREPARE.replace("train: 0.6, validation: 0.2", "train: 0.8")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +216,7 @@ NO_VALIDATION = PREPARE.replace("validation: 0.2, ", "")
         (NO_VALIDATION + "m: {train: {loss: logistic}}\n"
          "s: {evaluate: {metrics: [recall], threshold: {metric: recall, at_least: 0.9}}}",
          ["5:46: threshold: there is no validation part; it has train or test"]),
-        (PREPARE.replace(", test: 0.2", "") + "m: {train: {loss: logistic}}\n"
+        (PREPARE.replace("train: 0.6, validation: 0.2, test: 0.2", "train: 0.8, validation: 0.2") + "m: {train: {loss: logistic}}\n"
          "s: {evaluate: {metrics: [recall], goals: [{metric: recall, at_least: 0.9}]}}\n"
          "o: {from: m, predict: {}}",
          ["5:43: part: there is no test part; it has train or validation",

@@ -10,7 +10,7 @@ from lepton_dask.config.graph import Graph
 from lepton_dask.config.steps import Draft, Input
 from lepton_dask.config.wording import alternatives
 from lepton_dask.data.read import Read
-from lepton_dask.data.split import Split
+from lepton_dask.data.split import Split, split_mistakes, split_parts
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate, evaluate_mistakes
@@ -120,7 +120,8 @@ def _result(draft: Draft, taken: list[Result], mistakes: list[Mistake]) -> Resul
             path = draft.action.path
             return Result(kind, frozenset(path) if isinstance(path, dict) else frozenset())
         case Split():
-            return Result(kind, _split_parts(draft.action, parts, draft.verb_path, mistakes))
+            mistakes += split_mistakes(draft.action, parts, draft.verb_path)
+            return Result(kind, _split_parts(draft.action, parts))
         case Train():
             known = PARTS if parts is None else parts
             mistakes += train_mistakes(draft.action, known, draft.verb_path)
@@ -142,24 +143,11 @@ def _common_parts(taken: list[Result]) -> frozenset[Part] | None:
     return frozenset.intersection(*known) if known and len(known) == len(taken) else None
 
 
-def _split_parts(
-    split: Split, parts: frozenset[Part] | None, path: DocumentPath, mistakes: list[Mistake]
-) -> frozenset[Part] | None:
+def _split_parts(split: Split, parts: frozenset[Part] | None) -> frozenset[Part] | None:
     """The parts after a split. `parts`: those before it."""
-    if split.of is None and parts:
-        there = alternatives([part for part in PARTS if part in parts])
-        found = f"the table is already in parts ({there})"
-        mistakes.append(Mistake(path, found, "say which one to divide: 'of: train'", at_key=True))
-    if split.of is not None and parts is not None and split.of not in parts:
-        found = f"there is no part '{split.of}' to divide"
-        mistakes.append(Mistake((*path, "of"), found, _parts_there(parts)))
-    if split.column is not None:
+    if split.column is not None or (split.of is not None and parts is None):
         return None
-    given = (("train", True), ("validation", split.validation), ("test", split.test))
-    new = frozenset(part for part in PARTS if dict(given)[part] is not None)
-    if split.of is None:
-        return new
-    return None if parts is None else parts | new
+    return frozenset(split_parts(split, (parts or ()) if split.of else ()))
 
 
 def _check_evaluate(

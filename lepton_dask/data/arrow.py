@@ -11,17 +11,12 @@ import pyarrow.types as pt
 
 from lepton_dask.data.arrow_types import column_type
 from lepton_dask.data.columns import Column, Columns, MomentColumn, NumberColumn, TextColumn
-from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.data.types import ColumnType
 
 
 def known_type(data_type: pa.DataType) -> ColumnType:
     """The column type of an Arrow type; a column that is all missing counts as text."""
     return column_type(data_type) or ColumnType("text")
-
-
-def table_schema(schema: pa.Schema) -> Schema:
-    """The column types of an Arrow schema, in its order."""
-    return {field.name: known_type(field.type) for field in schema}
 
 
 def to_columns(table: pa.Table, names: Iterable[str] | None = None) -> Columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field
@@ -73,33 +73,24 @@ class Split(Component):
 SplitPlan = Assignment | FirstPhase[Any]
 
 
-def split_parts(split: Split, incoming: Sequence[Part]) -> tuple[Part, ...]:
+def split_parts(split: Split, incoming: Collection[Part]) -> tuple[Part, ...]:
     """The parts behind the step, from those that come in (none: one undivided table)."""
     made = PARTS if split.column is not None else (*split.given, split.rest)
     return tuple(part for part in PARTS if part in made or part in incoming)
 
 
-def check_split(
-    split: Split, schema: Schema, incoming: Sequence[Part], at: DocumentPath
+def split_mistakes(
+    split: Split, incoming: Collection[Part] | None, at: DocumentPath
 ) -> list[Mistake]:
-    """Every mistake in a `split` node at `at`, given the columns and parts that come in."""
-    mistakes = _check_of(split, incoming, at)
-    modes = [
-        (key, name)
-        for key, name in (
-            ("stratify", split.stratify),
-            ("group", split.group),
-            ("time", split.time),
-            ("column", split.column),
-        )
-        if name is not None
-    ]
-    for key, name in modes:
-        if name not in schema:
-            found = f"'{name}' is not a column"
-            mistakes.append(Mistake((*at, key), found, did_you_mean(name, schema)))
-    for key, _ in modes[1:]:
-        found = f"does not go together with '{modes[0][0]}'"
+    """What is wrong with a `split` node at `at` whatever the columns are.
+
+    `incoming` are the parts that come in: none for one undivided table, None where only the rows
+    will say.
+    """
+    mistakes = [] if incoming is None else _check_of(split, incoming, at)
+    modes = list(_modes(split))
+    for key in modes[1:]:
+        found = f"does not go together with '{modes[0]}'"
         mistakes.append(Mistake((*at, key), found, "keep one of the two", at_key=True))
     if split.gap is not None and split.time is None:
         mistakes.append(Mistake((*at, "gap"), "needs 'time'", at_key=True))
@@ -109,14 +100,39 @@ def check_split(
             for part in split.given
         ]
     elif not split.given:
-        mistakes.append(Mistake(at, "no part is given", "such as 'train: 0.8, test: 0.2'"))
-    elif split.time is not None and not split.by_fractions:
-        mistakes += _check_starts(split, schema.get(split.time), at)
-    else:
+        found = "no part is given"
+        mistakes.append(Mistake(at, found, "such as 'train: 0.8, test: 0.2'", at_key=True))
+    elif split.time is None or split.by_fractions:
         mistakes += _check_fractions(split, at)
-    if split.time is not None and split.time in schema:
-        mistakes += _check_time(split, schema[split.time], at)
     return mistakes
+
+
+def check_split(
+    split: Split, schema: Schema, incoming: Collection[Part], at: DocumentPath
+) -> list[Mistake]:
+    """Every mistake in a `split` node at `at`, given the columns and parts that come in."""
+    mistakes = split_mistakes(split, incoming, at)
+    for key, name in _modes(split).items():
+        if name not in schema:
+            found = f"'{name}' is not a column"
+            mistakes.append(Mistake((*at, key), found, did_you_mean(name, schema)))
+    if split.time is not None and split.time in schema:
+        type_ = schema[split.time]
+        mistakes += _check_time(split, type_, at)
+        if split.given and not split.by_fractions:
+            mistakes += _check_starts(split, type_, at)
+    return mistakes
+
+
+def _modes(split: Split) -> dict[str, str]:
+    """The keys that say what to split by, and the columns that they name."""
+    named = {
+        "stratify": split.stratify,
+        "group": split.group,
+        "time": split.time,
+        "column": split.column,
+    }
+    return {key: name for key, name in named.items() if name is not None}
 
 
 def plan_split(split: Split, schema: Schema, seed: int, at: DocumentPath) -> SplitPlan:
@@ -144,15 +160,16 @@ def _is_fraction(value: Start) -> bool:
     return not isinstance(value, str | bool) and 0 < value < 1
 
 
-def _check_of(split: Split, incoming: Sequence[Part], at: DocumentPath) -> list[Mistake]:
+def _check_of(split: Split, incoming: Collection[Part], at: DocumentPath) -> list[Mistake]:
+    there = ", ".join(part for part in PARTS if part in incoming)
     if split.of is None:
         if not incoming:
             return []
-        found = f"the table is in the parts {', '.join(incoming)} already"
-        return [Mistake(at, found, "'of: train' carves a part out of one of them")]
+        found = f"the table is in the parts {there} already"
+        return [Mistake(at, found, "'of: train' carves a part out of one of them", at_key=True)]
     if split.of not in incoming:
         found = f"there is no part '{split.of}' to carve out of"
-        fix = f"there are {', '.join(incoming)}" if incoming else "the table is not in parts"
+        fix = f"there are {there}" if incoming else "the table is not in parts"
         return [Mistake((*at, "of"), found, fix)]
     return [
         Mistake((*at, part), f"the table has a part '{part}' already", at_key=True)
@@ -172,10 +189,11 @@ def _check_fractions(split: Split, at: DocumentPath) -> list[Mistake]:
     total = math.fsum(float(value) for value in split.given.values())
     if split.rest in split.given and not math.isclose(total, 1, abs_tol=1e-9):
         found = f"the fractions add up to {total:.6g}, not to 1"
-        mistakes.append(Mistake(at, found, f"leave '{split.rest}' out to give it the rest"))
+        fix = f"leave '{split.rest}' out to give it the rest"
+        mistakes.append(Mistake(at, found, fix, at_key=True))
     elif split.rest not in split.given and total >= 1 - 1e-9:
         found = f"the fractions add up to {total:.6g}"
-        mistakes.append(Mistake(at, found, f"leave some for '{split.rest}'"))
+        mistakes.append(Mistake(at, found, f"leave some for '{split.rest}'", at_key=True))
     return mistakes
 
 
@@ -190,9 +208,9 @@ def _check_time(split: Split, type_: ColumnType, at: DocumentPath) -> list[Mista
     return []
 
 
-def _check_starts(split: Split, type_: ColumnType | None, at: DocumentPath) -> list[Mistake]:
+def _check_starts(split: Split, type_: ColumnType, at: DocumentPath) -> list[Mistake]:
     mistakes: list[Mistake] = []
-    if type_ is None or type_.kind in ("text", "boolean"):
+    if type_.kind in ("text", "boolean"):
         return mistakes
     previous: float | None = None
     for part, start in split.given.items():
