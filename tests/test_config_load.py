@@ -160,7 +160,8 @@ def test_a_step_has_one_verb_and_known_keys(steps: str, mistakes: list[str]) -> 
          ["2:19: from[1]: 'table' is named twice; name it once"]),
         (SPLIT + "a: {from: parts.tset, clean: {}}",
          ["3:11: from: unknown part 'tset'; did you mean 'parts.test'?"]),
-        (SPLIT.replace("train: 0.6, validation: 0.2", "train: 0.8") + "a: {from: parts.validation, clean: {}}",
+        (SPLIT.replace("train: 0.6, validation: 0.2", "train: 0.8")
+         + "a: {from: parts.validation, clean: {}}",
          ["3:11: from: 'parts' has no part 'validation'; it has train or test"]),
         (READ + "a: {from: table.test, clean: {}}",
          ["2:11: from: 'table' has no part 'test'; put a split step before it"]),
@@ -216,7 +217,8 @@ NO_VALIDATION = PREPARE.replace("train: 0.6, validation: 0.2", "train: 0.8")
         (NO_VALIDATION + "m: {train: {loss: logistic}}\n"
          "s: {evaluate: {metrics: [recall], threshold: {metric: recall, at_least: 0.9}}}",
          ["5:46: threshold: there is no validation part; it has train or test"]),
-        (PREPARE.replace("train: 0.6, validation: 0.2, test: 0.2", "train: 0.8, validation: 0.2") + "m: {train: {loss: logistic}}\n"
+        (PREPARE.replace("train: 0.6, validation: 0.2, test: 0.2", "train: 0.8, validation: 0.2")
+         + "m: {train: {loss: logistic}}\n"
          "s: {evaluate: {metrics: [recall], goals: [{metric: recall, at_least: 0.9}]}}\n"
          "o: {from: m, predict: {}}",
          ["5:43: part: there is no test part; it has train or validation",
