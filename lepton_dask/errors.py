@@ -38,8 +38,9 @@ class Mistake:
     """One thing that a user has to change.
 
     `path` says where in the document; `found` what stands there ("unknown 'adm'"); `fix` what to do
-    ("did you mean 'adam'?"). `at_key` points at the key instead of its value. `place` is filled in
-    by whoever knows the file (`config.Document.locate`).
+    ("did you mean 'adam'?"). `at_key` points at the key instead of its value; `offset` at a
+    character of a text value, counted from 0. `place` is filled in by whoever knows the file
+    (`config.Document.locate`).
     """
 
     path: DocumentPath
@@ -47,6 +48,7 @@ class Mistake:
     fix: str = ""
     at_key: bool = False
     place: Place | None = None
+    offset: int | None = None
 
     @property
     def subject(self) -> str:

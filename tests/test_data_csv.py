@@ -25,6 +25,7 @@ from reading_tables import (
     written,
 )
 
+from lepton_dask.data.declared import Date, Timestamp
 from lepton_dask.data.files import find_files
 from lepton_dask.data.head import read_head
 from lepton_dask.data.quarantine import merge_quarantined, too_many_bad
@@ -32,7 +33,7 @@ from lepton_dask.data.read import Read
 from lepton_dask.data.reading import parse_chunk, plan_chunks
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.settle import settle_types
-from lepton_dask.data.types import ColumnType, Date, Timestamp
+from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import RunError, UserError
 
 

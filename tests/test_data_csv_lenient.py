@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from reading_tables import AT, INTEGER, NUMBER, TEXT, written
 
+from lepton_dask.data.declared import Date
 from lepton_dask.data.files import find_files
 from lepton_dask.data.lenient import LenientChunk, parse_leniently, read_for_prediction
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
 from lepton_dask.data.roots import Roots
-from lepton_dask.data.types import ColumnType, Date
+from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import UserError
 
 SCHEMA = {"age": INTEGER, "job": TEXT, "income": NUMBER}

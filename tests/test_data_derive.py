@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lepton_dask.data.declared import Timestamp
 from lepton_dask.data.derive import Derive, derive_chunk, derive_schema, load_function
-from lepton_dask.data.types import ColumnType, Timestamp
+from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import RunError, UserError
 
 AT = ("steps", "ratios", "derive")

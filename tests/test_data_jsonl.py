@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading_tables import AT, TEXT, columns_of, parsed, row_numbers_of, settled, written
 
+from lepton_dask.data.declared import Date
 from lepton_dask.data.files import find_files
 from lepton_dask.data.head import read_head
 from lepton_dask.data.read import Read
 from lepton_dask.data.roots import Roots
-from lepton_dask.data.types import Date
 from lepton_dask.errors import UserError
 
 

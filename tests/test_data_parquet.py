@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from reading_tables import AT, columns_of, parsed, row_numbers_of, settled
 
+from lepton_dask.data.declared import Date
 from lepton_dask.data.files import find_files
 from lepton_dask.data.head import read_head
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import plan_chunks
 from lepton_dask.data.roots import Roots
-from lepton_dask.data.types import ColumnType, Date
+from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import RunError, UserError
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pyarrow import types as is_type
 
-from lepton_dask.data.types import ColumnType, Date, DeclaredType, Timestamp
+from lepton_dask.data.declared import Date, DeclaredType, Timestamp
+from lepton_dask.data.types import ColumnType
 
 
 class UnsupportedType(Exception):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from lepton_dask.component import Component
-from lepton_dask.data.types import DeclaredType
+from lepton_dask.data.declared import DeclaredType
 from lepton_dask.parts import Part
 
 Format = Literal["csv", "parquet", "jsonl", "json"]

@@ -1,4 +1,7 @@
-"""Column types, as a user declares them under `types:` and as a file's columns have them."""
+"""Column types: what a column holds once it is read.
+
+Nothing but the standard library is imported here: the types leave with the model.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lepton_dask.component import Component
-
 Kind = Literal["integer", "number", "text", "boolean", "date", "timestamp"]
-
-
-class Timestamp(Component):
-    """`{timestamp: FORMAT, zone: ZONE}`: text read by a strptime format; naive without a zone."""
-
-    timestamp: str
-    zone: str | None = None
-
-
-class Date(Component):
-    """`{date: FORMAT}`: a calendar day read by a strptime format."""
-
-    date: str
-
-
-DeclaredType = Kind | Timestamp | Date
 
 
 @dataclass(frozen=True)
