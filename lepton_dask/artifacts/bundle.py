@@ -2,7 +2,8 @@
 
 bundle.json         what the model is and needs, everything but the coefficients
 coefficients.npy    (D,) float64, in the order of "features"
-manifest.json       the SHA-256 of both; written last, so that half a bundle is none
+tables/<name>.npz   the rows of a table that predicting looks into, if there is one
+manifest.json       the SHA-256 of each; written last, so that half a bundle is none
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lepton_dask.artifacts.commit import replacing, write_json
 from lepton_dask.artifacts.frames import InputColumn, MissingValues
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import replay_from_json, replay_to_json
+from lepton_dask.artifacts.side_table import SideTable, rows_from_bytes, rows_to_bytes
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.errors import Mistake, RunError, UserError
 
@@ -36,7 +38,13 @@ def save_bundle(folder: Path, model: Model) -> None:
     np.save(array, model.coefficient_array, allow_pickle=False)
     document = json.dumps(_to_json(model), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     contents = {DOCUMENT: document.encode(), COEFFICIENTS: array.getvalue()}
+    contents |= {
+        _table_file(table.name): rows_to_bytes(table.rows)
+        for table in model.tables
+        if table.rows is not None
+    }
     for name, content in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         with replacing(folder / name) as stream:
             stream.write(content)
     write_json(folder / MANIFEST, {"format": FORMAT, "sha256": _checksums(contents)})
@@ -65,7 +73,9 @@ def load(run_or_bundle: str | Path) -> Model:
                 file=str(folder / name),
             )
     coefficients = np.load(io.BytesIO(contents[COEFFICIENTS]), allow_pickle=False)
-    return _from_json(json.loads(contents[DOCUMENT]), coefficients)
+    document = json.loads(contents[DOCUMENT])
+    tables = tuple(_table(table, contents) for table in document.get("tables", ()))
+    return _from_json(document, coefficients, tables)
 
 
 def _bundle_folder(path: Path) -> Path:
@@ -113,6 +123,10 @@ def _to_json(model: Model) -> dict[str, object]:
         "inputs": [asdict(column) for column in model.inputs],
         "missing_values": model.missing_values,
         "replay": [replay_to_json(step) for step in model.replay],
+        "tables": [
+            {"name": table.name, "columns": [asdict(column) for column in table.columns]}
+            for table in model.tables
+        ],
         "prepared": model.prepared.to_json(),
         "loss": model.loss,
         "intercept": model.intercept,
@@ -123,7 +137,22 @@ def _to_json(model: Model) -> dict[str, object]:
     }
 
 
-def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[Any]]) -> Model:
+def _table_file(name: str) -> str:
+    return f"tables/{name}.npz"
+
+
+def _table(document: dict[str, Any], contents: dict[str, bytes]) -> SideTable:
+    columns = _columns(document["columns"])
+    content = contents.get(_table_file(document["name"]))
+    rows = None if content is None else rows_from_bytes(content, columns)
+    return SideTable(document["name"], columns, rows)
+
+
+def _from_json(
+    document: dict[str, Any],
+    coefficients: np.ndarray[Any, np.dtype[Any]],
+    tables: tuple[SideTable, ...],
+) -> Model:
     return Model(
         name=document["name"],
         created=document["created"],
@@ -137,6 +166,7 @@ def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[
         coefficient_array=coefficients,
         intercept=document["intercept"],
         threshold=document["threshold"],
+        tables=tables,
     )
 
 

@@ -16,10 +16,13 @@ from lepton_dask.artifacts.frames import (
     ReadFrame,
     read_frame,
 )
-from lepton_dask.artifacts.replay import ReplayStep
+from lepton_dask.artifacts.replay import Played, ReplayStep, Tables, play
+from lepton_dask.artifacts.side_table import SideTable
 from lepton_dask.data.columns import Columns
 from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
+from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.losses import LOSSES
+from lepton_dask.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +63,7 @@ class Model:
     `inputs` are the columns that it needs, as the first `read` yields them; `replay` leads from
     there to the columns that `prepared` takes. `coefficient_array` (D,) is in the order of
     `features`. `threshold` is the least probability of the positive class that predicts it.
+    `tables` are what the replay looks into beside the rows.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Model:
     coefficient_array: Floats
     intercept: float
     threshold: float = DEFAULT_THRESHOLD
+    tables: tuple[SideTable, ...] = ()
 
     def __post_init__(self) -> None:
         if self.coefficient_array.shape != (len(self.features),):
@@ -98,30 +103,31 @@ class Model:
 
         return pd.Series(self.coefficient_array, index=list(self.features), name="coefficient")
 
-    def predict(self, frame: Frame) -> NDArray[Any]:
+    def predict(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> NDArray[Any]:
         """For every row its label, or the number; None or NaN where it cannot be scored.
 
         `frame` is a pandas DataFrame or a mapping of name to array, its rows as the first `read`
-        yields them; the target column is not needed. Raises UserError for missing columns and for
-        columns of another type than the model's.
+        yields them; the target column is not needed. `tables` are those that the model joins and
+        that do not travel in it, as the steps of these names yield them. Raises UserError for
+        missing columns or tables and for columns of another type than the model's.
         """
-        return self._score(frame).predictions
+        return self._score(frame, tables).predictions
 
-    def predict_proba(self, frame: Frame) -> Floats:
+    def predict_proba(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> Floats:
         """(n, K) probabilities, columns in the order of `classes`; NaN for rows that cannot be
         scored. TypeError for a model without classes."""
-        probabilities = self._score(frame).probabilities
+        probabilities = self._score(frame, tables).probabilities
         if probabilities is None:
             raise TypeError("the model predicts a number: it has no classes")
         return probabilities
 
-    def decision_function(self, frame: Frame) -> Floats:
+    def decision_function(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> Floats:
         """(n,) linear predictor; NaN for rows that cannot be scored."""
-        return self._score(frame).linear
+        return self._score(frame, tables).linear
 
-    def problems(self, frame: Frame) -> Problems:
+    def problems(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> Problems:
         """(n,) in words why a row cannot be scored; None for rows that can."""
-        scores = self._score(frame)
+        scores = self._score(frame, tables)
         return np.full(len(scores.linear), None) if scores.problems is None else scores.problems
 
     def score_columns(self, columns: Columns) -> Scores:
@@ -129,13 +135,46 @@ class Model:
         rows = self.prepared.apply(columns)
         return self._scores(rows, rows.problems)
 
-    def _score(self, frame: Frame) -> Scores:
-        return self.score_rows(read_frame(frame, self.inputs, self.missing_values))
+    def read_tables(self, given: Mapping[str, Frame] | None = None) -> Tables:
+        """The tables that the replay looks into: those that travel, and those that are `given`.
+
+        Raises UserError for one that is neither, or that the model does not know.
+        """
+        given = given or {}
+        asked = {table.name: table for table in self.tables if table.rows is None}
+        mistakes = [
+            Mistake(
+                (name,),
+                f"the model joins the table '{name}', which does not travel in it",
+                "give it with the rows",
+            )
+            for name in asked
+            if name not in given
+        ]
+        mistakes += [
+            Mistake((name,), "the model asks for no such table", did_you_mean(name, asked))
+            for name in given
+            if name not in asked
+        ]
+        if mistakes:
+            raise UserError(mistakes)
+        kept = {table.name: table.rows for table in self.tables if table.rows is not None}
+        read = {
+            name: read_frame(given[name], table.columns).columns for name, table in asked.items()
+        }
+        return {**kept, **read}
+
+    def _score(self, frame: Frame, tables: Mapping[str, Frame] | None) -> Scores:
+        rows = read_frame(frame, self.inputs, self.missing_values)
+        return self.score_rows(self.replayed(rows, self.read_tables(tables)).frame)
+
+    def replayed(self, given: ReadFrame, tables: Tables) -> Played:
+        """Rows as the first `read` yields them with the columns that `prepared` takes, and the
+        tables for the rows behind them."""
+        return play(self.replay, given, tables)
 
     def score_rows(self, given: ReadFrame) -> Scores:
-        """Scores from columns as the first `read` yields them."""
-        for step in self.replay:
-            given = step.apply(given)
+        """Scores of replayed rows."""
         rows = self.prepared.apply(given.columns)
         problems = rows.problems
         if given.problems:

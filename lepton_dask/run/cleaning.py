@@ -133,15 +133,15 @@ def derive_table(work: Work, derive: Derive, table: TableValue, folder: Path) ->
         )
         work.settle(made, "chunks derived")
         parts[name] = replace(part, partitions=tuple(made), schema=schema)
-    return TableValue(parts, schema, table.origin.then(_python_step(derive, schema)))
+    return TableValue(parts, schema, table.origin.then(_python_step(derive, table, schema)))
 
 
-def _python_step(derive: Derive, schema: Schema) -> PythonStep:
+def _python_step(derive: Derive, table: TableValue, schema: Schema) -> PythonStep:
     outputs = tuple(
         InputColumn(name, schema[name].kind, schema[name].zone, declared_format(declared))
         for name, declared in derive.outputs.items()
     )
-    return PythonStep(derive.python or "", outputs)
+    return PythonStep(derive.python or "", outputs, tuple(table.schema))
 
 
 def _derive(

@@ -204,5 +204,6 @@ def _score_chunk(read: Read, chunk: Chunk, schema: Schema, model: Model) -> pa.T
     needed = [column.name for column in model.inputs]
     kinds = {column.name: column.kind for column in model.inputs}
     columns = to_columns(parsed.table, needed)
-    scores = model.score_rows(ReadFrame(columns, kinds, problems, parsed.table.num_rows))
+    given = ReadFrame(columns, kinds, problems, parsed.table.num_rows)
+    scores = model.score_rows(model.replayed(given, model.read_tables()).frame)
     return append_scores(parsed.table, scores, model)

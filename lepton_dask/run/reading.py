@@ -61,7 +61,7 @@ def read_table(
             for name in ordered
         },
         schema=settled.schema,
-        origin=Origin(read, settled.schema, ()),
+        origin=Origin(read, settled.schema),
     )
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.predictor import Model, Source
-from lepton_dask.artifacts.replay import PythonStep, Rename
+from lepton_dask.artifacts.replay import leading_to
 from lepton_dask.data.arrow_types import declared_format
-from lepton_dask.data.prepared import Prepared
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated
 from lepton_dask.learn.descent import Descent, Iteration, descend
@@ -91,18 +90,22 @@ def _tell(work: Work, train: Train, descent: Descent) -> None:
 
 
 def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: str) -> Model:
+    origin, prepared = features.table.origin, features.prepared
+    led = leading_to(origin.replay, frozenset(prepared.columns), prepared.target.column)
+    asked = {name for step in led.steps for name in step.tables}
     return Model(
         name=pipeline,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=version("lepton_dask"),
-        source=_source(features.table.origin),
-        inputs=_inputs(features),
-        missing_values=features.table.origin.read.missing_values,
-        replay=features.table.origin.replay,
-        prepared=features.prepared,
+        source=_source(origin),
+        inputs=tuple(column for column in _columns(origin) if column.name in led.start),
+        missing_values=origin.read.missing_values,
+        replay=led.steps,
+        prepared=prepared,
         loss=train.loss,
         coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
         intercept=float(descent.theta[-1]),
+        tables=tuple(table for table in origin.tables if table.name in asked),
     )
 
 
@@ -119,26 +122,3 @@ def _columns(origin: Origin) -> tuple[InputColumn, ...]:
         InputColumn(name, type_.kind, type_.zone, declared_format(types.get(name)))
         for name, type_ in origin.schema.items()
     )
-
-
-def _inputs(features: FeaturesValue) -> tuple[InputColumn, ...]:
-    """The columns of the first read that predicting needs, with their frozen types."""
-    origin = features.table.origin
-    needed = _needed(origin, features.prepared)
-    return tuple(column for column in _columns(origin) if column.name in needed)
-
-
-def _needed(origin: Origin, prepared: Prepared) -> set[str]:
-    """The features' columns as the first read calls them. A function of the user's own may look at
-    any column, so it gets all but the target."""
-    needed, target = set(prepared.columns), prepared.target.column
-    gets_all = False
-    for step in reversed(origin.replay):
-        match step:
-            case Rename(names):
-                old = {new: name for name, new in names.items()}
-                needed = {old.get(name, name) for name in needed}
-                target = old.get(target, target)
-            case PythonStep():
-                gets_all = True
-    return set(origin.schema) - {target} if gets_all else needed

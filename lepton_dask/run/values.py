@@ -11,6 +11,7 @@ from distributed import Future
 
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.replay import ReplayStep
+from lepton_dask.artifacts.side_table import SideTable
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.read import Read
@@ -50,14 +51,16 @@ class PartTable:
 @dataclass(frozen=True)
 class Origin:
     """Where a table's rows come from: the `read` and its frozen types, and what happened to its
-    columns since. A model plays it again on the rows that it is to predict."""
+    columns since. A model plays it again on the rows that it is to predict, and looks into the
+    `tables` for it."""
 
     read: Read
     schema: Schema
-    replay: tuple[ReplayStep, ...]
+    replay: tuple[ReplayStep, ...] = ()
+    tables: tuple[SideTable, ...] = ()
 
-    def then(self, *steps: ReplayStep) -> Origin:
-        return Origin(self.read, self.schema, (*self.replay, *steps))
+    def then(self, *steps: ReplayStep, tables: tuple[SideTable, ...] = ()) -> Origin:
+        return replace(self, replay=(*self.replay, *steps), tables=(*self.tables, *tables))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""The steps between a model's first `read` and its `prepare`, played again on rows to predict."""
+"""A function of the user's own, called again."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lepton_dask.artifacts.frames import InputColumn, ReadFrame, read_frame
+from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
 from lepton_dask.data.columns import Column, MomentColumn, TextColumn
 from lepton_dask.errors import RunError
 
@@ -18,42 +18,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rename:
-    """Columns under new names: old to new."""
-
-    names: Mapping[str, str]
-
-    def apply(self, given: ReadFrame) -> ReadFrame:
-        return given._replace(
-            columns={self.names.get(name, name): each for name, each in given.columns.items()},
-            kinds={self.names.get(name, name): kind for name, kind in given.kinds.items()},
-        )
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Columns that go; those that are not there were not needed."""
-
-    names: tuple[str, ...]
-
-    def apply(self, given: ReadFrame) -> ReadFrame:
-        kept = [name for name in given.columns if name not in self.names]
-        return given._replace(
-            columns={name: given.columns[name] for name in kept},
-            kinds={name: given.kinds[name] for name in kept},
-        )
-
-
-@dataclass(frozen=True)
-class PythonStep:
+class PythonStep(ReplayStep):
     """`package.module:function`, called with the rows as a DataFrame of Arrow types, as it was in
-    training; its `outputs` are added. The function must be importable, and pandas and pyarrow
-    there."""
+    training; its `outputs` are added. It may look at any column, so it gets all that it `takes`.
+    The function must be importable, and pandas and pyarrow there."""
 
     function: str
     outputs: tuple[InputColumn, ...]
+    takes: tuple[str, ...] = ()
 
-    def apply(self, given: ReadFrame) -> ReadFrame:
+    def play(self, given: ReadFrame, tables: Tables) -> Played:
         module, _, name = self.function.partition(":")
         try:
             function = getattr(importlib.import_module(module), name)
@@ -65,33 +39,19 @@ class PythonStep:
         made = read_frame(function(_arrow_frame(given)), self.outputs)
         if made.rows != given.rows:
             raise RunError(f"{self.function} made {made.rows} rows of {given.rows}")
-        return ReadFrame(
+        behind = ReadFrame(
             columns={**given.columns, **made.columns},
             kinds={**given.kinds, **made.kinds},
             problems={**given.problems, **made.problems},
             rows=given.rows,
         )
+        return Played(behind, tables)
 
+    def leading_to(self, needed: Names) -> PythonStep | None:
+        return None if needed.isdisjoint(output.name for output in self.outputs) else self
 
-ReplayStep = Rename | Drop | PythonStep
-
-
-def replay_to_json(step: ReplayStep) -> dict[str, object]:
-    verb = {Rename: "rename", Drop: "drop", PythonStep: "python"}[type(step)]
-    return {"step": verb, **asdict(step)}
-
-
-def replay_from_json(document: Mapping[str, Any]) -> ReplayStep:
-    match document["step"]:
-        case "rename":
-            return Rename(document["names"])
-        case "drop":
-            return Drop(tuple(document["names"]))
-        case "python":
-            outputs = tuple(InputColumn(**output) for output in document["outputs"])
-            return PythonStep(document["function"], outputs)
-        case other:
-            raise ValueError(f"unknown step {other!r}")
+    def before(self, needed: Names) -> Names:
+        return (needed - {output.name for output in self.outputs}) | frozenset(self.takes)
 
 
 def _arrow_frame(given: ReadFrame) -> pd.DataFrame:
