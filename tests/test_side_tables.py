@@ -67,7 +67,7 @@ def test_a_table_that_does_not_travel_is_asked_for_by_name(tmp_path: Path) -> No
     asking = load(tmp_path)
     with pytest.raises(UserError, match="planes: the model joins the table 'planes'"):
         asking.predict(pandas_frame())
-    given = {"seats": [180], "maker": ["BOEING"], "built": [np.datetime64("NaT")]}
+    given = {"seats": [180], "maker": ["BOEING"], "built": [None]}
     with pytest.raises(UserError, match="plans: the model asks for no such table; did you mean"):
         asking.predict(pandas_frame(), {"planes": given, "plans": given})
     assert asking.predict(pandas_frame(), {"planes": given}).tolist() == (
