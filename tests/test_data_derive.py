@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from lepton_dask.data.declared import Timestamp
-from lepton_dask.data.derive import Derive, derive_chunk, derive_schema, load_function
+from lepton_dask.data.derive import Derive, check_derive
+from lepton_dask.data.python_function import derive_chunk, load_function
 from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import RunError, UserError
 
@@ -87,13 +88,13 @@ def test_what_the_function_does_wrong_is_said_in_one_line(
 
 def test_outputs_must_be_declared_and_new():
     schema = {"a": ColumnType("integer")}
-    after, mistakes = derive_schema(
+    _, after, mistakes = check_derive(
         Derive(python="m:f", outputs={"a": "number", "b": "text"}), schema, AT
     )
     assert after["b"] == ColumnType("text")
     (mistake,) = mistakes
     assert str(mistake).startswith("a: there is a column 'a' already; give the new one another")
-    assert "are not declared" in str(derive_schema(Derive(python="m:f"), schema, AT)[1][0])
+    assert "are not declared" in str(check_derive(Derive(python="m:f"), schema, AT).mistakes[0])
 
 
 def test_a_function_is_imported_from_the_project(project: Path):

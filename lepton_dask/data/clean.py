@@ -9,10 +9,14 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from lepton_dask.component import Component
+from lepton_dask.data.arrow_types import described
 from lepton_dask.data.chunks import RowNumbers
+from lepton_dask.data.expressions.check import Checked, expression_mistakes
+from lepton_dask.data.expressions.on_arrow import evaluate
 from lepton_dask.data.selectors import select
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import DocumentPath, Mistake
@@ -28,7 +32,7 @@ class Clean(Component):
     `require` or of `drop_missing` is missing are dropped; the first count as a loss column by
     column, the second as one. Of rows that are equal in the columns of `drop_duplicates` the first
     stays. `max_bad_share` is the share of a column's values (or of rows) that may be quarantined
-    before the run fails.
+    before the run fails. Of `filter`, an expression, only the rows stay for which it is true.
     """
 
     drop: tuple[str, ...] = ()
@@ -84,7 +88,27 @@ def clean_schema(
                         happened or did_you_mean(name, after),
                     )
                 )
+    if clean.filter is not None:
+        mistakes += check_filter(clean.filter, after, (*at, "filter"))[1]
     return after, mistakes
+
+
+def check_filter(
+    text: str, schema: Schema, at: DocumentPath
+) -> tuple[Checked | None, list[Mistake]]:
+    """The filter's expression over the columns that the step leaves, and what is wrong with it."""
+    checked, mistakes = expression_mistakes(text, schema, at)
+    if checked is not None and checked.type.kind != "boolean":
+        found = f"a filter is true or false, and this is {described(checked.type)}"
+        mistakes.append(Mistake(at, found, "compare it: 'x > 0'"))
+    return checked, mistakes
+
+
+def filter_chunk(checked: Checked, table: pa.Table, row_numbers: RowNumbers) -> Cleaned:
+    """The rows for which a filter is true; where it is false or missing they go."""
+    keep = pc.fill_null(evaluate(checked, table), False).to_numpy(zero_copy_only=False)
+    lost = {"the filter is not true": int(np.count_nonzero(~keep))}
+    return Cleaned(table.filter(pa.array(keep)), row_numbers[keep], lost)
 
 
 def clean_chunk(clean: Clean, table: pa.Table, row_numbers: RowNumbers) -> Cleaned:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 from pydantic import Field
 
 from lepton_dask.component import Component
-from lepton_dask.data.arrow_types import UnsupportedType, declared_format, declared_type, described
-from lepton_dask.data.chunks import RowNumbers
-from lepton_dask.data.convert import convert
+from lepton_dask.data.arrow_types import declared_type
 from lepton_dask.data.declared import DeclaredType
-from lepton_dask.data.tables import to_frame
+from lepton_dask.data.expressions.check import Checked, expression_mistakes
+from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.types import ColumnType, Schema
-from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
-from lepton_dask.suggest import did_you_mean
-
-ChunkFunction = Callable[[pd.DataFrame], pd.DataFrame]
+from lepton_dask.errors import DocumentPath, Mistake
 
 
 class Derive(Component):
     """New columns, by expressions (`columns`) or by a function of the user's own (`python`).
 
-    `python: package.module:function` is called with each chunk as a pandas DataFrame and returns a
-    DataFrame of as many rows, in the same order, with the columns that `outputs` declares.
+    Windows in expressions (`lag(x, 24)`) look back over the rows in the order of `order`, within
+    each value of `group`. `python: package.module:function` is called with each chunk as a pandas
+    DataFrame and returns a DataFrame of as many rows, in the same order, with the columns that
+    `outputs` declares.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -41,128 +32,71 @@ class Derive(Component):
     outputs: dict[str, DeclaredType] = Field(default_factory=dict)
 
 
-def derive_schema(
-    derive: Derive, schema: Schema, at: DocumentPath
-) -> tuple[dict[str, ColumnType], list[Mistake]]:
-    """The columns after the step, and every mistake in its outputs.
+class Derived(NamedTuple):
+    """What a `derive` node comes to over the columns that come in: its expressions, checked, in
+    order; the columns behind it; and every mistake in it."""
 
-    `at` is the node's path in the document, `("steps", "ratios", "derive")`.
-    """
-    mistakes = [
-        Mistake(
-            (*at, "outputs", name),
-            f"there is a column '{name}' already",
-            "give the new one another name, or drop the old one before",
-            at_key=True,
+    expressions: Mapping[str, Checked]
+    schema: dict[str, ColumnType]
+    mistakes: list[Mistake]
+
+
+def check_derive(derive: Derive, schema: Schema, at: DocumentPath) -> Derived:
+    """`at` is the node's path in the document, `("steps", "ratios", "derive")`."""
+    mistakes = [*_form_mistakes(derive, at), *_name_mistakes(derive, schema, at)]
+    for key, name in (("group", derive.group), ("order", derive.order)):
+        if name is not None and name not in schema:
+            mistakes.append(unknown_column(name, tuple(schema), (*at, key)))
+    expressions: dict[str, Checked] = {}
+    for name, text in derive.columns.items():
+        checked, found = expression_mistakes(
+            text,
+            schema,
+            (*at, "columns", name),
+            windows="backward",
+            order=schema.get(derive.order or ""),
         )
-        for name in derive.outputs
-        if name in schema
-    ]
-    if derive.python is not None and not derive.outputs:
-        mistakes.append(
-            Mistake(
-                (*at, "python"),
-                f"the columns that '{derive.python}' returns are not declared",
-                "add 'outputs: {name: type}'",
-            )
-        )
-    outputs = {name: declared_type(declared) for name, declared in derive.outputs.items()}
-    return {**schema, **outputs}, mistakes
+        mistakes += [_with_siblings(mistake, derive) for mistake in found]
+        if checked is not None:
+            expressions[name] = checked
+    made = {name: checked.type for name, checked in expressions.items()}
+    made |= {name: declared_type(declared) for name, declared in derive.outputs.items()}
+    return Derived(expressions, {**schema, **made}, mistakes)
 
 
-def load_function(derive: Derive, folder: Path, at: DocumentPath) -> ChunkFunction:
-    """The function that `python:` names, imported as Python would from the project's folder.
-
-    Raises UserError where the module or the function is not there, or the module fails.
-    """
-    reference = derive.python or ""
-    module_name, _, function_name = reference.partition(":")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-    where = (*at, "python")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        fix = f"looked in {folder} and where Python looks"
-        found = f"there is no module '{error.name}'"
-        raise UserError([Mistake(where, found, fix)]) from error
-    except Exception as error:  # whatever the user's module does when it is imported
-        found = f"module '{module_name}' fails when it is imported: {_first_line(error)}"
-        raise UserError([Mistake(where, found)]) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        own = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-        found = f"module '{module_name}' has no function '{function_name}'"
-        raise UserError([Mistake(where, found, did_you_mean(function_name, own))])
-    loaded: ChunkFunction = function
-    return loaded
-
-
-def derive_chunk(
-    derive: Derive, function: ChunkFunction, table: pa.Table, row_numbers: RowNumbers
-) -> pa.Table:
-    """A chunk with the new columns behind the old ones.
-
-    NaN and infinities in a new column are missing. Raises RunError where the function fails or does
-    not return what it should.
-    """
-    name = derive.python or ""
-    frame = to_frame(table, row_numbers)
-    try:
-        returned = function(frame)
-    except Exception as error:  # whatever the user's function does
-        raise RunError(f"'{name}' failed: {_first_line(error)}") from error
-    _check_rows(name, returned, row_numbers)
-    for output, declared in derive.outputs.items():
-        if output not in returned.columns:
-            raise RunError(
-                f"'{name}' returned no column '{output}'",
-                fix=did_you_mean(output, [str(column) for column in returned.columns]),
-            )
-        column = _converted(name, output, returned[output], declared)
-        table = table.append_column(output, column)
-    return table
-
-
-def _check_rows(name: str, returned: object, row_numbers: RowNumbers) -> None:
-    if not isinstance(returned, pd.DataFrame):
-        raise RunError(f"'{name}' returned {type(returned).__name__}, not a DataFrame")
-    rows = len(row_numbers)
-    if len(returned) != rows:
-        raise RunError(f"'{name}' was given {rows:,} rows and returned {len(returned):,}")
-    index = returned.index
-    if not (index.equals(pd.RangeIndex(rows)) or np.array_equal(index.to_numpy(), row_numbers)):
-        raise RunError(
-            f"'{name}' returned the rows in another order", fix="keep the index that it was given"
+def _form_mistakes(derive: Derive, at: DocumentPath) -> Iterator[Mistake]:
+    if derive.python is None:
+        if not derive.columns:
+            yield Mistake(at, "derives nothing", "add 'columns: {name: EXPRESSION}'", at_key=True)
+        if derive.outputs:
+            yield Mistake((*at, "outputs"), "are those of 'python', which is not there", at_key=True)
+    elif derive.columns:
+        fix = "give one of them a step of its own"
+        yield Mistake((*at, "columns"), "does not go together with 'python'", fix, at_key=True)
+    elif not derive.outputs:
+        yield Mistake(
+            (*at, "python"),
+            f"the columns that '{derive.python}' returns are not declared",
+            "add 'outputs: {name: type}'",
         )
 
 
-def _converted(
-    name: str, output: str, values: pd.Series[Any], declared: DeclaredType
-) -> pa.ChunkedArray:
-    wanted = declared_type(declared)
-    try:
-        found = pa.Table.from_pandas(values.to_frame("v"), preserve_index=False)["v"]
-        array, bad = convert(found, wanted, declared_format(declared))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnsupportedType) as error:
-        raise RunError(
-            f"'{name}' returned a column '{output}' that is not {described(wanted)}: "
-            f"{_first_line(error)}"
-        ) from error
-    unfit = [int(i) for i in bad if not _is_not_finite(found[int(i)].as_py())]
-    if unfit:
-        raise RunError(
-            f"'{name}' returned {found[unfit[0]].as_py()!r} in column '{output}', "
-            f"which is not {described(wanted)}"
-        )
-    return pa.chunked_array([array])
+def _name_mistakes(derive: Derive, schema: Schema, at: DocumentPath) -> Iterator[Mistake]:
+    for key, names in (("columns", derive.columns), ("outputs", derive.outputs)):
+        for name in names:
+            if name in schema:
+                yield Mistake(
+                    (*at, key, name),
+                    f"there is a column '{name}' already",
+                    "give the new one another name, or drop the old one before",
+                    at_key=True,
+                )
 
 
-def _is_not_finite(value: object) -> bool:
-    return isinstance(value, float) and not np.isfinite(value)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _with_siblings(mistake: Mistake, derive: Derive) -> Mistake:
+    """A column that the same step makes is not there yet for its other expressions."""
+    for name in derive.columns:
+        if mistake.found == f"unknown column '{name}'":
+            fix = "this step makes it: use it in a derive step behind this one"
+            return Mistake(mistake.path, mistake.found, fix, offset=mistake.offset)
+    return mistake

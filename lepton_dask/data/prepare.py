@@ -30,12 +30,19 @@ class Hash(Component):
 
 
 class Target(Component):
-    """`column` (a name, or a position from 0: -1 is the last) with the `positive` label of two, or
-    an `expression`."""
+    """`column` (a name, or a position from 0: -1 is the last) or an `expression`, with the
+    `positive` label of two.
+
+    Where the expression is missing, the row leaves training. It alone may look ahead, with
+    `lead(x, n)`, over the rows in the order of `order` within each value of `group`. The columns
+    that it reads are never features, and predicting does not need them.
+    """
 
     column: str | int | None = None
     positive: Label | None = None
     expression: str | None = None
+    group: str | None = None
+    order: str | None = None
 
 
 class Numeric(Component):

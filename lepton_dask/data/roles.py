@@ -7,6 +7,7 @@ from typing import Literal
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Label, label_text
 from lepton_dask.data.selectors import is_expression, select, unknown_column
+from lepton_dask.data.target import TargetColumn
 from lepton_dask.data.types import ColumnType, Kind
 from lepton_dask.errors import DocumentPath, Mistake
 
@@ -26,10 +27,14 @@ def positive_label(prepare: Prepare) -> Label | None:
 
 
 def resolve_roles(
-    prepare: Prepare, names: tuple[str, ...], at: DocumentPath
+    prepare: Prepare, names: tuple[str, ...], at: DocumentPath, made: TargetColumn | None = None
 ) -> tuple[dict[str, Role], list[Mistake]]:
-    """The columns of `names` that are no features, with their roles."""
-    roles: dict[str, Role] = {}
+    """The columns of `names` that are no features, with their roles.
+
+    `made` is the column that the target's expression makes: what it reads is excluded, unless it
+    has another role.
+    """
+    roles: dict[str, Role] = {} if made is None else {made.name: "target"}
     mistakes: list[Mistake] = []
 
     def assign(role: Role, column: str, path: DocumentPath) -> None:
@@ -57,11 +62,15 @@ def resolve_roles(
             # An expression may well sweep over the target or an id; a name means what it says.
             if not is_expression(selector) or column not in roles:
                 assign("excluded", column, path)
+    for column in made.checked.reads if made is not None else ():
+        roles.setdefault(column, "excluded")
     return roles, mistakes
 
 
 def _target_path(prepare: Prepare, at: DocumentPath) -> DocumentPath:
-    return (*at, "target", "column") if isinstance(prepare.target, Target) else (*at, "target")
+    if not isinstance(prepare.target, Target):
+        return (*at, "target")
+    return (*at, "target", "column" if prepare.target.expression is None else "expression")
 
 
 def _resolve_target(
@@ -69,10 +78,10 @@ def _resolve_target(
 ) -> tuple[str | None, list[Mistake]]:
     if isinstance(prepare.target, Target):
         if prepare.target.expression is not None:
-            path = (*at, "target", "expression")
-            return None, [Mistake(path, "expressions are not supported yet", "name a column")]
+            return None, []
         if prepare.target.column is None:
-            return None, [Mistake((*at, "target"), "names no column", "say column: NAME")]
+            fix = "say column: NAME, or expression: EXPRESSION"
+            return None, [Mistake((*at, "target"), "names no column", fix)]
     name = target_name(prepare)
     if not isinstance(name, int):
         return name, []

@@ -18,6 +18,7 @@ from lepton_dask.data.prepare import (
 )
 from lepton_dask.data.roles import NUMERIC_KINDS, Role, Task, check_target, resolve_roles
 from lepton_dask.data.selectors import is_expression, select
+from lepton_dask.data.target import TargetColumn, target_column
 from lepton_dask.data.types import ColumnType, Kind, Schema
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.suggest import listed
@@ -92,13 +93,18 @@ class _Layer:
 def resolve_treatments(
     prepare: Prepare, schema: Schema, at: DocumentPath, task: Task | None = None
 ) -> tuple[tuple[Treated, ...], list[Mistake]]:
-    """Every column of `schema` with its role and treatment, and all mistakes in `prepare`.
+    """Every column of `schema`, and the one that the target's expression makes, with its role and
+    treatment, and all mistakes in `prepare`.
 
     `at` is the path of the `prepare` node. `task` is the loss's, where it is known: it decides
     which types a target may have. With mistakes the treatments are as good as they can be.
     """
+    made, mistakes = target_column(prepare, schema, at)
     names = tuple(schema)
-    roles, mistakes = resolve_roles(prepare, names, at)
+    roles, found = resolve_roles(prepare, names, at, made)
+    mistakes += found
+    schema = schema if made is None else made.added_to(schema)
+    names = tuple(schema)
     target = next((name for name, role in roles.items() if role == "target"), None)
     if target is not None:
         mistakes += check_target(prepare, target, schema[target], at, task)
@@ -112,7 +118,7 @@ def resolve_treatments(
     treated = []
     for name in names:
         if name in roles:
-            reason = _role_reason(prepare, name, roles[name])
+            reason = _role_reason(prepare, name, roles[name], made)
             treated.append(Treated(name, schema[name], roles[name], None, reason))
         else:
             column, found = _treat(name, schema[name], layers.get(name, ()), prepare, at)
@@ -185,10 +191,14 @@ def _treat(
     return Treated(name, type_, "feature", treatment, reason), mistakes
 
 
-def _role_reason(prepare: Prepare, name: str, role: Role) -> str:
+def _role_reason(prepare: Prepare, name: str, role: Role, made: TargetColumn | None) -> str:
+    if made is not None and name == made.name:
+        return "target: made by its expression"
     if role == "excluded" and name not in prepare.exclude:
-        selector = next(each for each in prepare.exclude if name in select(each, (name,), ())[0])
-        return f"excluded: '{selector}' says so"
+        for selector in prepare.exclude:
+            if name in select(selector, (name,), ())[0]:
+                return f"excluded: '{selector}' says so"
+        return "excluded: the target's expression reads it"
     return f"{role}: named so"
 
 

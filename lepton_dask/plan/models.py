@@ -27,6 +27,7 @@ FITTED_ON_ALL = "no part is called train: everything is fitted on all rows"
 
 def draw_prepare(prepare: Prepare, table: TableShape, at: DocumentPath, task: Task | None) -> Drawn:
     treated, mistakes = resolve_treatments(prepare, table.schema, at, task)
+    table = replace(table, schema={each.column: each.type for each in treated})
     features = sum(1 for column in treated if column.role == "feature")
     fitted = "fitted on the training rows alone" if "train" in table.parts else FITTED_ON_ALL
     return Drawn(

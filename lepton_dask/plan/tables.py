@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from lepton_dask.artifacts.run_folder import RUN_FILES
 from lepton_dask.artifacts.tablefile import FORMATS
 from lepton_dask.data.clean import Clean, clean_schema
-from lepton_dask.data.derive import Derive, derive_schema, load_function
+from lepton_dask.data.derive import Derive, Derived, check_derive
+from lepton_dask.data.python_function import load_function
 from lepton_dask.data.selectors import select
 from lepton_dask.data.split import Split, check_split, split_parts
 from lepton_dask.data.types import Schema
@@ -23,11 +24,8 @@ from lepton_dask.plan.shapes import TableShape
 
 def draw_clean(clean: Clean, table: TableShape, at: DocumentPath) -> Drawn:
     schema, mistakes = clean_schema(clean, table.schema, at)
-    if clean.filter is not None:
-        mistakes.append(Mistake((*at, "filter"), "expressions are not supported yet", at_key=True))
-    whole = [
-        name for name in ("require", "drop_missing", "drop_duplicates") if getattr(clean, name)
-    ]
+    droppers = ("require", "drop_missing", "drop_duplicates", "filter")
+    whole = [name for name in droppers if getattr(clean, name)]
     why = [f"rows are dropped by {', '.join(whole)}"] if whole else ["no row is dropped"]
     return Drawn(
         replace(table, schema=schema),
@@ -56,24 +54,37 @@ def _cleaned_columns(clean: Clean, schema: Schema) -> Iterator[PlannedColumn]:
 
 
 def draw_derive(derive: Derive, table: TableShape, at: DocumentPath, folder: Path) -> Drawn:
-    schema, mistakes = derive_schema(derive, table.schema, at)
-    if derive.columns:
-        path = (*at, "columns")
-        mistakes.append(Mistake(path, "expressions are not supported yet", "use python", True))
-    if derive.python is None:
-        if not derive.columns:
-            mistakes.append(Mistake(at, "derives nothing", "name a function: python: module:name"))
-    else:
+    derived = check_derive(derive, table.schema, at)
+    mistakes = derived.mistakes
+    if derive.python is not None:
         try:
             load_function(derive, folder, at)
         except UserError as error:
             mistakes += error.mistakes
     return Drawn(
-        replace(table, schema=schema),
-        why=(f"{derive.python} on each chunk",),
-        columns=changed_columns(table.schema, schema, f"outputs of {derive.python}"),
+        replace(table, schema=derived.schema),
+        why=tuple(_how_derived(derive, derived)),
+        columns=tuple(_derived_columns(derive, table.schema, derived.schema)),
         mistakes=tuple(mistakes),
     )
+
+
+def _how_derived(derive: Derive, derived: Derived) -> Iterator[str]:
+    if derive.python is not None:
+        yield f"{derive.python} on each chunk"
+        return
+    windows = [name for name, checked in derived.expressions.items() if checked.is_windowed]
+    if len(windows) < len(derived.expressions):
+        yield "expressions, chunk by chunk"
+    if windows:
+        within = f" within each '{derive.group}'" if derive.group else ""
+        yield f"windows in the order of '{derive.order}'{within}, carried over the chunks' borders"
+
+
+def _derived_columns(derive: Derive, before: Schema, after: Schema) -> Iterator[PlannedColumn]:
+    for column in changed_columns(before, after, f"outputs of {derive.python}"):
+        text = derive.columns.get(column.name)
+        yield column if text is None or column.name in before else replace(column, reason=text)
 
 
 def draw_split(split: Split, table: TableShape, at: DocumentPath) -> Drawn:

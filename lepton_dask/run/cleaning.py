@@ -1,4 +1,4 @@
-"""Running a `clean` and a `derive`: chunk by chunk, but for duplicates."""
+"""Running a `clean`: chunk by chunk, but for duplicates."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
-from pathlib import Path
 
 import pandas as pd
+from distributed import Future
 
-from lepton_dask.artifacts.frames import InputColumn
-from lepton_dask.artifacts.replay import Drop, PythonStep, Rename
-from lepton_dask.data.arrow_types import declared_format
-from lepton_dask.data.clean import Clean, clean_chunk, clean_schema, duplicate_columns
-from lepton_dask.data.derive import Derive, derive_chunk, derive_schema, load_function
+from lepton_dask.artifacts.replay import Drop, Rename
+from lepton_dask.data.clean import (
+    Clean,
+    check_filter,
+    clean_chunk,
+    clean_schema,
+    duplicate_columns,
+    filter_chunk,
+)
 from lepton_dask.data.duplicates import (
     Positions,
     bucket_of_keys,
     later_duplicates,
     without_rows,
 )
+from lepton_dask.data.expressions.check import Checked
 from lepton_dask.data.hashing import Hashes, row_keys
 from lepton_dask.data.tables import to_frame, to_table
 from lepton_dask.data.types import Schema
-from lepton_dask.errors import DocumentPath, RunError, UserError
+from lepton_dask.errors import UserError
 from lepton_dask.run.values import Origin, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
@@ -46,9 +51,11 @@ def clean_table(work: Work, clean: Clean, table: TableValue) -> TableValue:
     parts: dict[PartName, PartTable] = {}
     for name, part in table.parts.items():
         cleaned = _clean_part(work, clean, part, schema)
-        parts[name] = (
-            _without_duplicates(work, clean, cleaned) if clean.drop_duplicates else cleaned
-        )
+        if clean.drop_duplicates:
+            cleaned = _without_duplicates(work, clean, cleaned)
+        if clean.filter is not None:
+            cleaned = _filtered(work, clean.filter, cleaned)
+        parts[name] = cleaned
     return TableValue(parts, schema, _cleaned_origin(clean, table, schema))
 
 
@@ -64,6 +71,17 @@ def _cleaned_origin(clean: Clean, table: TableValue, schema: Schema) -> Origin:
 
 def _clean_part(work: Work, clean: Clean, part: PartTable, schema: Schema) -> PartTable:
     tasks = work.map("clean", _clean, repeat(clean), part.partitions)
+    return _kept(work, tasks, replace(part, schema=schema))
+
+
+def _filtered(work: Work, text: str, part: PartTable) -> PartTable:
+    checked, _ = check_filter(text, part.schema, (*work.at, "filter"))
+    assert checked is not None  # the schema was made with it
+    return _kept(work, work.map("filter", _filter, repeat(checked), part.partitions), part)
+
+
+def _kept(work: Work, tasks: Sequence[Future], part: PartTable) -> PartTable:
+    """The part with the rows that tasks have kept, telling how many they have not, and why."""
     work.settle(tasks, "chunks cleaned")
     losses: list[_Losses] = work.gather(work.pick("lost", tasks, 1))
     lost: Counter[str] = Counter()
@@ -76,11 +94,17 @@ def _clean_part(work: Work, clean: Clean, part: PartTable, schema: Schema) -> Pa
     frames = work.pick("rows", tasks, 0)
     work.settle(frames, "chunks kept")
     rows = tuple(each.rows for each in losses)
-    return PartTable(tuple(frames), part.files, rows, schema)
+    return replace(part, partitions=tuple(frames), rows=rows)
 
 
 def _clean(clean: Clean, frame: pd.DataFrame) -> tuple[pd.DataFrame, _Losses]:
     cleaned = clean_chunk(clean, *to_table(frame))
+    rows = cleaned.table.num_rows
+    return to_frame(cleaned.table, cleaned.row_numbers), _Losses(rows, cleaned.lost)
+
+
+def _filter(checked: Checked, frame: pd.DataFrame) -> tuple[pd.DataFrame, _Losses]:
+    cleaned = filter_chunk(checked, *to_table(frame))
     rows = cleaned.table.num_rows
     return to_frame(cleaned.table, cleaned.row_numbers), _Losses(rows, cleaned.lost)
 
@@ -111,46 +135,3 @@ def _unique(
 ) -> pd.DataFrame:
     table, row_numbers = to_table(frame)
     return to_frame(*without_rows(table, row_numbers, [each[number] for each in repeats]))
-
-
-def derive_table(work: Work, derive: Derive, table: TableValue, folder: Path) -> TableValue:
-    """The table with the columns that the user's function makes; `folder` is where its module
-    lies."""
-    schema, mistakes = derive_schema(derive, table.schema, work.at)
-    if mistakes:
-        raise UserError(mistakes)
-    parts: dict[PartName, PartTable] = {}
-    for name, part in table.parts.items():
-        files = [file.shown for file in part.files]
-        made = work.map(
-            "derive",
-            _derive,
-            repeat(derive),
-            repeat(folder),
-            repeat(work.at),
-            part.partitions,
-            files,
-        )
-        work.settle(made, "chunks derived")
-        parts[name] = replace(part, partitions=tuple(made), schema=schema)
-    return TableValue(parts, schema, table.origin.then(_python_step(derive, table, schema)))
-
-
-def _python_step(derive: Derive, table: TableValue, schema: Schema) -> PythonStep:
-    outputs = tuple(
-        InputColumn(name, schema[name].kind, schema[name].zone, declared_format(declared))
-        for name, declared in derive.outputs.items()
-    )
-    return PythonStep(derive.python or "", outputs, tuple(table.schema))
-
-
-def _derive(
-    derive: Derive, folder: Path, at: DocumentPath, frame: pd.DataFrame, file: str
-) -> pd.DataFrame:
-    # Loaded where it runs: a worker that joins later has never heard of the module's folder.
-    function = load_function(derive, folder, at)
-    table, row_numbers = to_table(frame)
-    try:
-        return to_frame(derive_chunk(derive, function, table, row_numbers), row_numbers)
-    except RunError as error:
-        raise RunError(error.what, fix=error.fix, file=file) from error

@@ -17,16 +17,18 @@ from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
-from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.tables import to_table
+from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
 from lepton_dask.events import LevelsUnknown
 from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block, DesignMatrix
+from lepton_dask.run.deriving import evaluate_columns
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
@@ -51,6 +53,7 @@ def prepare_table(
     treated, mistakes = resolve_treatments(prepare, table.schema, work.at, task)
     if mistakes:
         raise UserError(mistakes)
+    table = _with_target(work, prepare, table)
     profiles = _profiles(work, table)
     training = profiles[table.training()]
     all_rows = reduce(merge_profiles, profiles.values())
@@ -62,6 +65,22 @@ def prepare_table(
     }
     profile: dict[str, object] = {"all": all_rows.to_json(), "train": training.to_json()}
     return FeaturesValue(table, fitted.prepared, shards), profile
+
+
+def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
+    """The table with the column that the target's expression makes, where it is one."""
+    made, _ = target_column(prepare, table.schema, work.at)
+    if made is None:
+        return table
+    assert isinstance(prepare.target, Target)
+    return evaluate_columns(
+        work,
+        {made.name: made.checked},
+        table,
+        prepare.target.order,
+        prepare.target.group,
+        at=(*work.at, "target", "order"),
+    ).table
 
 
 def _profiles(work: Work, table: TableValue) -> dict[PartName, Profile]:

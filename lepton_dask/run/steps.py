@@ -21,7 +21,8 @@ from lepton_dask.learn.train import Train
 from lepton_dask.plan.planner import Planning
 from lepton_dask.plan.shapes import TableShape
 from lepton_dask.resources.classes import classify
-from lepton_dask.run.cleaning import clean_table, derive_table
+from lepton_dask.run.cleaning import clean_table
+from lepton_dask.run.deriving import derive_table
 from lepton_dask.run.evaluating import evaluate_models
 from lepton_dask.run.predicting import predict_part, write_table
 from lepton_dask.run.preparing import prepare_table

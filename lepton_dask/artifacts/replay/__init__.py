@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from lepton_dask.artifacts.frames import InputColumn, ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
+from lepton_dask.artifacts.replay.derived import Derived, DerivedColumn
 from lepton_dask.artifacts.replay.names import Drop, Rename
 from lepton_dask.artifacts.replay.python_step import PythonStep
 
 __all__ = [
+    "Derived",
+    "DerivedColumn",
     "Drop",
     "Led",
     "Played",
@@ -28,7 +31,12 @@ __all__ = [
     "replay_to_json",
 ]
 
-_KINDS: dict[str, type[ReplayStep]] = {"rename": Rename, "drop": Drop, "python": PythonStep}
+_KINDS: dict[str, type[ReplayStep]] = {
+    "rename": Rename,
+    "drop": Drop,
+    "derive": Derived,
+    "python": PythonStep,
+}
 
 
 class Led(NamedTuple):
@@ -66,7 +74,7 @@ def play(steps: Sequence[ReplayStep], given: ReadFrame, tables: Tables) -> Playe
 
 def replay_to_json(step: ReplayStep) -> dict[str, object]:
     verb = next(name for name, kind in _KINDS.items() if kind is type(step))
-    return {"step": verb, **_plain(step)}
+    return {"verb": verb, **_plain(step)}
 
 
 def _plain(value: Any) -> Any:
@@ -79,11 +87,17 @@ def _plain(value: Any) -> Any:
 
 def replay_from_json(document: Mapping[str, Any]) -> ReplayStep:
     """The inverse of `replay_to_json`, after a trip through JSON."""
-    match document["step"]:
+    match document["verb"]:
         case "rename":
             return Rename(document["names"])
         case "drop":
             return Drop(tuple(document["names"]))
+        case "derive":
+            columns = tuple(
+                DerivedColumn(**{**column, "reads": tuple(column["reads"])})
+                for column in document["columns"]
+            )
+            return Derived(document["step"], columns, document["order"], document["group"])
         case "python":
             outputs = tuple(InputColumn(**output) for output in document["outputs"])
             takes = tuple(document.get("takes", ()))

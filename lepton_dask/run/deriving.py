@@ -1,0 +1,258 @@
+"""Running a `derive`: by expressions, with windows carried over the chunks' borders, or by a
+function of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from dask.utils import format_bytes
+from distributed import Future
+
+from lepton_dask.artifacts.frames import InputColumn
+from lepton_dask.artifacts.replay import Derived, DerivedColumn, PythonStep
+from lepton_dask.artifacts.side_table import SideTable
+from lepton_dask.data import windowed as chunks
+from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.arrow_types import declared_format
+from lepton_dask.data.derive import Derive, check_derive
+from lepton_dask.data.expressions.check import Checked
+from lepton_dask.data.expressions.on_arrow import evaluate
+from lepton_dask.data.python_function import derive_chunk, load_function
+from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.types import Schema
+from lepton_dask.data.windowed import ChunkOrder, Windowed
+from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
+from lepton_dask.run.memory import SHARE, most_bytes_at_once
+from lepton_dask.run.values import PartName, PartTable, TableValue
+from lepton_dask.run.work import Work
+
+HISTORY_BYTES = 16 << 20
+"""The most that the rows which windows look back on may take in a model."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A table with the new columns, and the last rows of each group, which rows to come look back
+    on; None without windows."""
+
+    table: TableValue
+    history: Future | None
+
+
+def derive_table(work: Work, derive: Derive, table: TableValue, folder: Path) -> TableValue:
+    """The table with its new columns; `folder` is where a user's own module lies.
+
+    Raises UserError where windows need an order that the rows have not, and they are too many to
+    be sorted in one worker's memory.
+    """
+    derived = check_derive(derive, table.schema, work.at)
+    if derived.mistakes:
+        raise UserError(derived.mistakes)
+    if derive.python is not None:
+        return _derive_by_function(work, derive, table, derived.schema, folder)
+    evaluated = evaluate_columns(
+        work, derived.expressions, table, derive.order, derive.group, at=(*work.at, "order")
+    )
+    tables = _kept_history(work, table.schema, evaluated.history)
+    columns = tuple(
+        DerivedColumn(name, checked.text, checked.reads, checked.is_windowed)
+        for name, checked in derived.expressions.items()
+    )
+    step = Derived(work.step, columns, derive.order, derive.group)
+    return replace(evaluated.table, origin=table.origin.then(step, tables=tables))
+
+
+def evaluate_columns(
+    work: Work,
+    expressions: Mapping[str, Checked],
+    table: TableValue,
+    order: str | None,
+    group: str | None,
+    *,
+    at: DocumentPath,
+) -> Evaluated:
+    """The table with a column for each expression, part by part. `at` is where the pipeline says
+    in which order windows look."""
+    schema = {**table.schema, **{name: checked.type for name, checked in expressions.items()}}
+    windowed = (
+        Windowed(expressions, order, group)
+        if order is not None and any(each.is_windowed for each in expressions.values())
+        else None
+    )
+    parts: dict[PartName, PartTable] = {}
+    history: list[Future] = []
+    for name, part in table.parts.items():
+        if windowed is None:
+            made = work.map("derive", _evaluate, repeat(expressions), part.partitions)
+        else:
+            made, last = _evaluate_windows(work, windowed, part, at)
+            history = [_carried(work, windowed, [*history, last])]
+        work.settle(made, "chunks derived")
+        parts[name] = replace(part, partitions=tuple(made), schema=schema)
+    return Evaluated(replace(table, parts=parts, schema=schema), *(history or [None]))
+
+
+def _evaluate(expressions: Mapping[str, Checked], frame: pd.DataFrame) -> pd.DataFrame:
+    table, row_numbers = to_table(frame)
+    for name, checked in expressions.items():
+        table = table.append_column(name, evaluate(checked, table))
+    return to_frame(table, row_numbers)
+
+
+def _evaluate_windows(
+    work: Work, windowed: Windowed, part: PartTable, at: DocumentPath
+) -> tuple[list[Future], Future]:
+    """The part's chunks with the new columns, and the rows that those behind it look back on."""
+    orders = work.map("order", _order, repeat(windowed), part.partitions)
+    [whole] = work.reduce("order", ChunkOrder.then, [orders])
+    if not whole.in_order:
+        return _evaluate_sorted(work, windowed, part, at)
+    tails = work.map("tail", _tail, repeat(windowed), part.partitions)
+    before: list[Future | None] = [None]
+    for i in range(len(tails)):
+        before.append(_carried(work, windowed, [*before[i:][:1], tails[i]]))
+    behind: list[Future | None] = [None] * len(tails)
+    if windowed.reach.ahead_rows:
+        heads = work.map("head", _head, repeat(windowed), part.partitions)
+        for i in reversed(range(len(heads) - 1)):
+            arguments = (windowed, heads[i + 1], behind[i + 1])
+            behind[i] = work.dispatch.submit("head", chunks.head, *arguments)
+    made = work.map(
+        "derive", _evaluate_chunk, repeat(windowed), before[:-1], part.partitions, behind
+    )
+    work.settle(made, "chunks derived")
+    last = before[-1]
+    assert last is not None
+    return made, last
+
+
+def _carried(work: Work, windowed: Windowed, tails: Sequence[Future | None]) -> Future:
+    """The last rows of consecutive chunks' last rows."""
+    *before, last = [each for each in tails if each is not None]
+    if not before:
+        return last
+    return work.dispatch.submit("carry", chunks.tail, windowed, before[0], last)
+
+
+def _evaluate_sorted(
+    work: Work, windowed: Windowed, part: PartTable, at: DocumentPath
+) -> tuple[list[Future], Future]:
+    """The same where the rows are not in order: what the windows look at is sorted by one task."""
+    looked_at = work.map("looked_at", _looked_at, repeat(windowed), part.partitions)
+    size = sum(work.gather(work.map("size", _size_bytes, looked_at)))
+    most = most_bytes_at_once(work.dispatch)
+    if size > most:
+        found = (
+            f"the rows are not in the order of '{windowed.order}', and the "
+            f"{format_bytes(size)} of them that windows look at are more than "
+            f"{format_bytes(int(most))}, {SHARE:.0%} of a worker's memory"
+        )
+        raise UserError([Mistake(at, found, "sort the files, or start workers with more memory")])
+    together = work.dispatch.submit("sorted", chunks.evaluate_together, windowed, looked_at)
+    numbers = range(len(part.partitions))
+    columns = work.map("columns", _columns_of, repeat(together), numbers)
+    made = work.map("derive", _with_columns, repeat(windowed), part.partitions, columns)
+    work.settle(made, "chunks derived")
+    [last] = work.pick("tail", [together], 1)
+    return made, last
+
+
+def _order(windowed: Windowed, frame: pd.DataFrame) -> ChunkOrder:
+    return chunks.order_of_chunk(windowed, to_table(frame)[0])
+
+
+def _tail(windowed: Windowed, frame: pd.DataFrame) -> pa.Table:
+    return chunks.tail(windowed, None, to_table(frame)[0])
+
+
+def _head(windowed: Windowed, frame: pd.DataFrame) -> pa.Table:
+    return chunks.head(windowed, to_table(frame)[0], None)
+
+
+def _evaluate_chunk(
+    windowed: Windowed, before: pa.Table | None, frame: pd.DataFrame, behind: pa.Table | None
+) -> pd.DataFrame:
+    table, row_numbers = to_table(frame)
+    return to_frame(chunks.evaluate_chunk(windowed, before, table, behind), row_numbers)
+
+
+def _looked_at(windowed: Windowed, frame: pd.DataFrame) -> pa.Table:
+    return to_table(frame)[0].select(list(windowed.looked_at))
+
+
+def _size_bytes(table: pa.Table) -> int:
+    return int(table.nbytes)
+
+
+def _columns_of(together: tuple[tuple[pa.Table, ...], pa.Table], number: int) -> pa.Table:
+    return together[0][number]
+
+
+def _with_columns(windowed: Windowed, frame: pd.DataFrame, made: pa.Table) -> pd.DataFrame:
+    table, row_numbers = to_table(frame)
+    return to_frame(chunks.with_columns(windowed, table, made), row_numbers)
+
+
+def _kept_history(work: Work, schema: Schema, history: Future | None) -> tuple[SideTable, ...]:
+    """The last rows of every group, to travel with the model."""
+    if history is None:
+        return ()
+    [size] = work.gather(work.map("size", _size_bytes, [history]))
+    if size > HISTORY_BYTES:
+        work.warn(
+            f"the rows that windows look back on take {format_bytes(size)}, more than the "
+            f"{format_bytes(HISTORY_BYTES)} that a model carries: predicting looks back over the "
+            "rows it is given alone"
+        )
+        return ()
+    [rows] = work.gather([history])
+    columns = tuple(
+        InputColumn(name, schema[name].kind, schema[name].zone) for name in rows.column_names
+    )
+    return (SideTable(work.step, columns, to_columns(rows)),)
+
+
+def _derive_by_function(
+    work: Work, derive: Derive, table: TableValue, schema: Schema, folder: Path
+) -> TableValue:
+    parts: dict[PartName, PartTable] = {}
+    for name, part in table.parts.items():
+        files = [file.shown for file in part.files]
+        made = work.map(
+            "derive",
+            _call,
+            repeat(derive),
+            repeat(folder),
+            repeat(work.at),
+            part.partitions,
+            files,
+        )
+        work.settle(made, "chunks derived")
+        parts[name] = replace(part, partitions=tuple(made), schema=schema)
+    step = _python_step(derive, table, schema)
+    return TableValue(parts, schema, table.origin.then(step))
+
+
+def _python_step(derive: Derive, table: TableValue, schema: Schema) -> PythonStep:
+    outputs = tuple(
+        InputColumn(name, schema[name].kind, schema[name].zone, declared_format(declared))
+        for name, declared in derive.outputs.items()
+    )
+    return PythonStep(derive.python or "", outputs, tuple(table.schema))
+
+
+def _call(
+    derive: Derive, folder: Path, at: DocumentPath, frame: pd.DataFrame, file: str
+) -> pd.DataFrame:
+    # Loaded where it runs: a worker that joins later has never heard of the module's folder.
+    function = load_function(derive, folder, at)
+    table, row_numbers = to_table(frame)
+    try:
+        return to_frame(derive_chunk(derive, function, table, row_numbers), row_numbers)
+    except RunError as error:
+        raise RunError(error.what, fix=error.fix, file=file) from error
