@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from conftest import Lepton, Run
 
 import lepton_dask
+from lepton_dask.data import reading
 from lepton_dask.errors import RunError, UserError
 from lepton_dask.events import Event, RowsLost
 from lepton_dask.run import deriving, memory
+from lepton_dask.run import predict_file as predict_module
 from lepton_dask.run.predict_file import predict_file
 
 pytestmark = pytest.mark.cluster
@@ -27,9 +30,11 @@ HOMES = ("north", "south", "west")
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_chunks) -> None:
-    """In a folder of the test's own; the table comes in about six chunks."""
+    """In a folder of the test's own; the table comes in about six chunks, for `predict` too."""
     monkeypatch.chdir(tmp_path)
     small_chunks(10_000)
+    cut = functools.partial(reading.plan_chunks, chunk_bytes=10_000)
+    monkeypatch.setattr(predict_module, "plan_chunks", cut)
 
 
 def readings(seed: int = 0) -> pd.DataFrame:
@@ -113,9 +118,7 @@ def test_the_bundle_alone_looks_back_on_what_training_saw(
     # Hours that training has not seen: the first look back on its last rows, which travel.
     later = readings(seed=5).assign(at=lambda f: f["at"] + pd.Timedelta(hours=HOURS))
     both = pd.concat([rows, later], ignore_index=True)
-    np.testing.assert_allclose(
-        model.predict(later), model.predict(both)[len(rows) :], rtol=1e-12
-    )
+    np.testing.assert_allclose(model.predict(later), model.predict(both)[len(rows) :], rtol=1e-12)
     # A file of them in many chunks: the same.
     later.to_csv("later.csv", index=False)
     done = predict_file(folder, "later.csv", Path("out.csv"), scheduler=scheduler)
@@ -239,7 +242,9 @@ def test_every_mistake_in_an_expression_is_told_at_its_place(
     readings().to_csv("hours.csv", index=False)
     done = lepton("validate", write_pipeline(BROKEN))
     assert done.code == 2
-    lines = [line.split("pipeline.yaml:")[1] for line in done.stderr.splitlines() if ".yaml:" in line]
+    lines = [
+        line.split("pipeline.yaml:")[1] for line in done.stderr.splitlines() if ".yaml:" in line
+    ]
     places = [":".join(line.split(":")[:3]) for line in lines]
     assert places[:1] == ["4:26: filter"]
     assert "8:12: a" in places

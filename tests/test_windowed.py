@@ -53,7 +53,9 @@ def table(rows: int = 60, seed: int = 0) -> pa.Table:
     )
 
 
-def windowed(rows: pa.Table, group: str | None = "home", order: str = "t", **chosen: str) -> Windowed:
+def windowed(
+    rows: pa.Table, group: str | None = "home", order: str = "t", **chosen: str
+) -> Windowed:
     schema = {field.name: column_type(field.type) for field in rows.schema}
     texts = chosen or EXPRESSIONS
     checked = {
@@ -77,9 +79,7 @@ def over_chunks(windows: Windowed, chunks: Sequence[pa.Table]) -> pa.Table:
     behind: list[pa.Table | None] = [None]
     for chunk in reversed(chunks[1:]):
         behind.insert(0, head(windows, head(windows, chunk, None), behind[0]))
-    made = [
-        evaluate_chunk(windows, *each) for each in zip(before, chunks, behind, strict=True)
-    ]
+    made = [evaluate_chunk(windows, *each) for each in zip(before, chunks, behind, strict=True)]
     return pa.concat_tables(made)
 
 

@@ -168,6 +168,11 @@ class Model:
         rows = read_frame(frame, self.inputs, self.missing_values)
         return self.score_rows(self.replayed(rows, self.read_tables(tables)).frame)
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether rows depend on those before them: then they are to be played in order."""
+        return any(step.carries for step in self.replay)
+
     def replayed(self, given: ReadFrame, tables: Tables) -> Played:
         """Rows as the first `read` yields them with the columns that `prepared` takes, and the
         tables for the rows behind them."""

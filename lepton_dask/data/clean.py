@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lepton_dask.component import Component
-from lepton_dask.data.arrow_types import described
 from lepton_dask.data.chunks import RowNumbers
 from lepton_dask.data.expressions.check import Checked, expression_mistakes
 from lepton_dask.data.expressions.on_arrow import evaluate
 from lepton_dask.data.selectors import select
-from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.data.types import ColumnType, Schema, described
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.suggest import did_you_mean
 

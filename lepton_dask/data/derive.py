@@ -69,7 +69,8 @@ def _form_mistakes(derive: Derive, at: DocumentPath) -> Iterator[Mistake]:
         if not derive.columns:
             yield Mistake(at, "derives nothing", "add 'columns: {name: EXPRESSION}'", at_key=True)
         if derive.outputs:
-            yield Mistake((*at, "outputs"), "are those of 'python', which is not there", at_key=True)
+            found = "belongs to 'python', which is not there"
+            yield Mistake((*at, "outputs"), found, "leave it out", at_key=True)
     elif derive.columns:
         fix = "give one of them a step of its own"
         yield Mistake((*at, "columns"), "does not go together with 'python'", fix, at_key=True)

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lepton_dask.data.arrow_types import UnsupportedType, declared_format, declared_type, described
+from lepton_dask.data.arrow_types import UnsupportedType, declared_format, declared_type
 from lepton_dask.data.chunks import RowNumbers
 from lepton_dask.data.convert import convert
 from lepton_dask.data.declared import DeclaredType
 from lepton_dask.data.derive import Derive
 from lepton_dask.data.tables import to_frame
+from lepton_dask.data.types import described
 from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
 from lepton_dask.suggest import did_you_mean
 

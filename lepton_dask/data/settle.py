@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lepton_dask.data.arrow_types import described
 from lepton_dask.data.chunks import ChunkSummary
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.read import Read
-from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.data.types import ColumnType, Schema, described
 from lepton_dask.data.wanted import check_names
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.suggest import did_you_mean, listed

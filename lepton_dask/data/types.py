@@ -22,3 +22,18 @@ class ColumnType:
 
 
 Schema = Mapping[str, ColumnType]
+
+
+def described(type_: ColumnType) -> str:
+    """`an integer`, `timestamp in UTC`: for messages."""
+    match type_.kind:
+        case "integer":
+            return "an integer"
+        case "number":
+            return "a number"
+        case "boolean":
+            return "true or false"
+        case "timestamp" if type_.zone:
+            return f"a timestamp in {type_.zone}"
+        case _:
+            return f"a {type_.kind}"

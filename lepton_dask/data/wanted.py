@@ -13,14 +13,13 @@ from lepton_dask.data.arrow_types import (
     column_type,
     declared_format,
     declared_type,
-    described,
 )
 from lepton_dask.data.chunks import Chunk, ParsedChunk, RowNumbers
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.convert import Converted, canonical, convert, missing_where_listed, reread
 from lepton_dask.data.quarantine import Bad, Quarantined
 from lepton_dask.data.read import Read
-from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.data.types import ColumnType, Schema, described
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.suggest import did_you_mean
 

@@ -18,20 +18,18 @@ from functools import reduce
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.columns import Column, NumberColumn, concatenated, taken
 from lepton_dask.data.expressions.check import Checked
 from lepton_dask.data.expressions.on_arrow import evaluate
+from lepton_dask.data.expressions.ordering import Ticks
 from lepton_dask.data.expressions.windows import (
     Ordering,
     Reach,
     head_positions,
     tail_positions,
 )
-
-_GROUP = "group"
-_FIRST, _LAST = "order_min", "order_max"
 
 
 @dataclass(frozen=True)
@@ -64,29 +62,40 @@ class Windowed:
 
 @dataclass(frozen=True, eq=False)
 class ChunkOrder:
-    """Whether consecutive rows are in order, and each group's first and last place in it."""
+    """Whether consecutive rows are in order, and for each of their groups the first and last place
+    in it, in ticks."""
 
     in_order: bool
-    groups: pa.Table
+    groups: Column
+    firsts: Ticks
+    lasts: Ticks
 
     def then(self, behind: ChunkOrder) -> ChunkOrder:
         """The same of these rows and those behind them. Associative."""
-        places = pc.index_in(behind.groups[_GROUP], value_set=self.groups[_GROUP].combine_chunks())
-        goes_on = pc.less_equal(self.groups[_LAST].take(places), behind.groups[_FIRST])
-        both = pa.concat_tables([self.groups, behind.groups])
-        merged = both.group_by(_GROUP).aggregate([(_FIRST, "min"), (_LAST, "max")])
-        merged = merged.rename_columns({f"{_FIRST}_min": _FIRST, f"{_LAST}_max": _LAST})
-        in_order = self.in_order and behind.in_order and pc.all(goes_on).as_py() is not False
-        return ChunkOrder(in_order, merged.select([_GROUP, _FIRST, _LAST]))
+        groups = concatenated([self.groups, behind.groups])
+        firsts = np.concatenate([self.firsts, behind.firsts])
+        lasts = np.concatenate([self.lasts, behind.lasts])
+        side = np.repeat([0.0, 1.0], [len(self.groups), len(behind.groups)])
+        both = Ordering.of(NumberColumn(side, np.zeros(len(side), bool)), groups)
+        first, last = both.rows[both.borders[:-1]], both.rows[both.borders[1:] - 1]
+        goes_on = bool(np.all((first == last) | (lasts[first] <= firsts[last])))
+        return ChunkOrder(
+            self.in_order and behind.in_order and goes_on,
+            taken(groups, first),
+            firsts[first],
+            lasts[last],
+        )
 
 
 def order_of_chunk(windowed: Windowed, table: pa.Table) -> ChunkOrder:
-    constant = pa.nulls(table.num_rows, pa.string())
-    group = constant if windowed.group is None else table[windowed.group]
-    keys = pa.table({_GROUP: group, "order": table[windowed.order]})
-    ranges = keys.group_by(_GROUP).aggregate([("order", "min"), ("order", "max")])
-    in_order = windowed.ordering(table).is_sorted
-    return ChunkOrder(in_order, ranges.select([_GROUP, _FIRST, _LAST]))
+    ordering = windowed.ordering(table)
+    firsts, ends = ordering.borders[:-1], ordering.borders[1:]
+    if windowed.group is None:
+        groups: Column = NumberColumn(np.zeros(len(firsts)), np.zeros(len(firsts), bool))
+    else:
+        column = to_columns(table, [windowed.group])[windowed.group]
+        groups = taken(column, ordering.rows[firsts])
+    return ChunkOrder(ordering.is_sorted, groups, ordering.ticks[firsts], ordering.ticks[ends - 1])
 
 
 def tail(windowed: Windowed, before: pa.Table | None, table: pa.Table) -> pa.Table:

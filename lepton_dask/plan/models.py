@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lepton_dask.data.arrow_types import described
 from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.treatments import Treated, resolve_treatments
-from lepton_dask.data.types import ColumnType
+from lepton_dask.data.types import ColumnType, described
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate

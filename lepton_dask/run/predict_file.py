@@ -6,7 +6,9 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 from distributed import Future
@@ -14,6 +16,7 @@ from distributed import Future
 from lepton_dask.artifacts.bundle import load
 from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.replay import Tables
 from lepton_dask.artifacts.scored import REASON, append_scores
 from lepton_dask.artifacts.tablefile import TableWriter, check_format
 from lepton_dask.cluster import Session, connect
@@ -23,7 +26,7 @@ from lepton_dask.data.chunks import Chunk
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.files import find_files
 from lepton_dask.data.head import read_head
-from lepton_dask.data.lenient import parse_leniently, read_for_prediction
+from lepton_dask.data.lenient import LenientChunk, parse_leniently, read_for_prediction
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
 from lepton_dask.data.roots import Roots
@@ -167,25 +170,42 @@ def _written(
     return Predicted(rows, dict(reasons.most_common()))
 
 
+class _Scoring(NamedTuple):
+    """A chunk on its way. What its table is made from is held until it is there."""
+
+    table: Future
+    held: tuple[Future, ...]
+
+
 def _scored(
     dispatch: Dispatch, session: Session, model: Model, inputs: Sequence[_Input]
 ) -> Iterator[pa.Table]:
     """The scored chunks in order, a bounded number of them on their way at a time."""
-    waiting: deque[Future] = deque()
+    waiting: deque[_Scoring] = deque()
     most = IN_FLIGHT_A_THREAD * max(1, sum(session.client.nthreads().values()))
+    tables = dispatch.submit("tables", _as_given, model.read_tables())
     for each in inputs:
         for chunk in _chunks(dispatch, each):
-            waiting.append(
-                dispatch.submit("score", _score_chunk, each.read, chunk, each.schema, model)
-            )
+            parsed = dispatch.submit("parse", parse_leniently, each.read, chunk, each.schema)
+            scored = dispatch.submit("score", _score_chunk, parsed, model, tables)
+            table = dispatch.submit("table", itemgetter(0), scored)
+            waiting.append(_Scoring(table, (parsed, scored, tables)))
+            if model.looks_back:
+                tables = dispatch.submit("tables", itemgetter(1), scored)
             if len(waiting) >= most:
                 yield _next(dispatch, waiting)
     while waiting:
         yield _next(dispatch, waiting)
 
 
-def _next(dispatch: Dispatch, waiting: deque[Future]) -> pa.Table:
-    [table] = dispatch.gather([waiting.popleft()])
+def _as_given(tables: Tables) -> Tables:
+    """A task's result, so that every worker is sent the tables once, and by whoever has them."""
+    return tables
+
+
+def _next(dispatch: Dispatch, waiting: deque[_Scoring]) -> pa.Table:
+    scoring = waiting.popleft()
+    [table] = dispatch.gather([scoring.table])
     return table
 
 
@@ -197,13 +217,13 @@ def _chunks(dispatch: Dispatch, each: _Input) -> Sequence[Chunk]:
     return settle_bounds(each.read, chunks, dispatch.gather(scans))
 
 
-def _score_chunk(read: Read, chunk: Chunk, schema: Schema, model: Model) -> pa.Table:
+def _score_chunk(parsed: LenientChunk, model: Model, tables: Tables) -> tuple[pa.Table, Tables]:
+    """The chunk's rows with their predictions, and the tables for the chunk behind it."""
     add_folders([str(Path.cwd())])
-    parsed = parse_leniently(read, chunk, schema)
     problems = {row: why for row, why in enumerate(parsed.reasons) if why is not None}
     needed = [column.name for column in model.inputs]
     kinds = {column.name: column.kind for column in model.inputs}
     columns = to_columns(parsed.table, needed)
     given = ReadFrame(columns, kinds, problems, parsed.table.num_rows)
-    scores = model.score_rows(model.replayed(given, model.read_tables()).frame)
-    return append_scores(parsed.table, scores, model)
+    frame, behind = model.replayed(given, tables)
+    return append_scores(parsed.table, model.score_rows(frame), model), behind

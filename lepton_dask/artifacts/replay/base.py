@@ -44,3 +44,8 @@ class ReplayStep(ABC):
     def tables(self) -> tuple[str, ...]:
         """The tables that it looks into."""
         return ()
+
+    @property
+    def carries(self) -> bool:
+        """Whether rows depend on those played before them."""
+        return False

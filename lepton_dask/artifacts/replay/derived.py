@@ -46,6 +46,10 @@ class Derived(ReplayStep):
     def tables(self) -> tuple[str, ...]:
         return (self.step,) if self._windows else ()
 
+    @property
+    def carries(self) -> bool:
+        return bool(self._windows)
+
     def play(self, given: ReadFrame, tables: Tables) -> Played:
         checked = self._checked(given)
         made: dict[str, Column] = {}
@@ -66,8 +70,8 @@ class Derived(ReplayStep):
 
     def before(self, needed: Names) -> Names:
         reads = {name for column in self.columns for name in column.reads}
-        keys = {self.order, self.group} - {None} if self._windows else set()
-        return (needed - {column.name for column in self.columns}) | reads | Names(keys)
+        keys = self._keys if self._windows else []
+        return (needed - {column.name for column in self.columns}) | reads | frozenset(keys)
 
     @property
     def _windows(self) -> list[DerivedColumn]:
@@ -75,9 +79,12 @@ class Derived(ReplayStep):
 
     @property
     def _looked_at(self) -> list[str]:
-        keys = [name for name in (self.group, self.order) if name is not None]
         reads = [name for column in self._windows for name in column.reads]
-        return list(dict.fromkeys([*keys, *reads]))
+        return list(dict.fromkeys([*self._keys, *reads]))
+
+    @property
+    def _keys(self) -> list[str]:
+        return [name for name in (self.group, self.order) if name is not None]
 
     @property
     def _carried(self) -> str:
