@@ -128,7 +128,7 @@ def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[
         name=document["name"],
         created=document["created"],
         version=document["lepton_dask"],
-        source=Source(document["source"]["read"], _columns(document["source"]["columns"])),
+        source=_source(document["source"]),
         inputs=_columns(document["inputs"]),
         missing_values=_missing_values(document["missing_values"]),
         replay=tuple(replay_from_json(step) for step in document["replay"]),
@@ -137,6 +137,15 @@ def _from_json(document: dict[str, Any], coefficients: np.ndarray[Any, np.dtype[
         coefficient_array=coefficients,
         intercept=document["intercept"],
         threshold=document["threshold"],
+    )
+
+
+def _source(document: dict[str, Any]) -> Source:
+    return Source(
+        document["read"],
+        _columns(document["columns"]),
+        tuple(document.get("captures", ())),
+        tuple(document.get("patterns", ())),
     )
 
 

@@ -50,14 +50,20 @@ class PartTable:
 @dataclass(frozen=True)
 class Origin:
     """Where a table's rows come from: the `read` and its frozen types, and what happened to its
-    columns since. A model plays it again on the rows that it is to predict."""
+    columns since. A model plays it again on the rows that it is to predict.
+
+    `captures` are the columns that came out of the files' paths, `patterns` the base names with
+    captures that a model may show.
+    """
 
     read: Read
     schema: Schema
     replay: tuple[ReplayStep, ...]
+    captures: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
     def then(self, *steps: ReplayStep) -> Origin:
-        return Origin(self.read, self.schema, (*self.replay, *steps))
+        return replace(self, replay=(*self.replay, *steps))
 
 
 @dataclass(frozen=True)
