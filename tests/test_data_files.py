@@ -201,8 +201,5 @@ def test_a_truncated_gzip_file_fails_with_its_name(tmp_path: Path):
         columns_of(Read(path=str(tmp_path / "t.csv.gz")))
 
 
-def test_captures_and_pointers_say_that_they_are_not_supported_yet(tmp_path: Path):
-    written(tmp_path, "a\n1\n", "home_1.csv")
-    written(tmp_path, "{}", "all.json")
-    assert "captures in a path are not supported yet" in refusal(tmp_path, "home_{home}.csv")
-    assert "a JSON pointer is not supported yet" in refusal(tmp_path, "all.json#/train")
+def test_a_glob_that_is_none_is_refused(tmp_path: Path):
+    assert "'a**.csv' is no glob" in refusal(tmp_path, "a**.csv")

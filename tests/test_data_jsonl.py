@@ -108,12 +108,6 @@ def test_latin_1_is_refused_with_the_offset_of_the_byte(tmp_path: Path):
         columns_of(Read(path=path))
 
 
-def test_a_whole_document_is_not_supported_yet(tmp_path: Path):
-    read = Read(path=written(tmp_path, "[]", "t.json"))
-    with pytest.raises(UserError, match="not supported yet"):
-        columns_of(read)
-
-
 values = st.one_of(st.none(), st.text(st.sampled_from('a"\n\\é?'), max_size=4))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Run
+from conftest import REPOSITORY, Lepton, Run
 
 import lepton_dask
 
@@ -91,3 +91,51 @@ def test_the_second(run: Run, write_pipeline: WritePipeline) -> None:
         "capital-loss": "log1p",
         "hours-per-week": "none",
     }
+
+
+INTENTS = """\
+name: intents
+steps:
+  sentences:
+    read:
+      path: {train: "clinc150/data_full.json#/train", validation: "clinc150/data_full.json#/val", test: "clinc150/data_full.json#/test"}
+      columns: [text, intent]
+  features: {prepare: {target: intent, columns: {text: {hash: {words: [1, 2], characters: [2, 4], buckets: 262144}}}}}
+  model: {train: {loss: multinomial, penalty: {l2: 1.0e-5}}}
+  scores: {evaluate: {metrics: [accuracy], goals: [{metric: accuracy, part: test, at_least: 0.915}]}}
+"""  # noqa: E501 - as the grammar prints it
+
+
+@pytest.fixture
+def shared_data(monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the tables beside the repository are not there")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.usefixtures("shared_data")
+def test_the_fifth_up_to_its_read_step(
+    lepton: Lepton, scheduler: str, write_pipeline: WritePipeline, tmp_path: Path
+) -> None:
+    """Its official parts are three arrays of one document; text hashing comes later."""
+    words = ["--until", "sentences", "--scheduler", scheduler, "--output", tmp_path / "run"]
+    done = lepton("run", write_pipeline(INTENTS), *words)
+    assert done.code == 0, done.stderr
+    assert "train 15,000, validation 3,000, test 4,500 rows x 2 columns in 3 chunks" in done.stderr
+    assert "warning: " in done.stderr
+    assert "text hashing is not supported yet" in done.stderr
+
+
+@pytest.mark.usefixtures("shared_data")
+def test_the_fifth_is_told_what_is_not_supported_yet(
+    lepton: Lepton, write_pipeline: WritePipeline
+) -> None:
+    done = lepton("validate", write_pipeline(INTENTS))
+    assert done.code == 2
+    mistakes = [line.partition(": ")[2] for line in done.stderr.splitlines() if "yaml:" in line]
+    assert mistakes == [
+        "hash: text hashing is not supported yet",
+        "loss: the multinomial loss is not supported yet",
+    ]

@@ -157,7 +157,7 @@ def _from_json(
         name=document["name"],
         created=document["created"],
         version=document["lepton_dask"],
-        source=Source(document["source"]["read"], _columns(document["source"]["columns"])),
+        source=_source(document["source"]),
         inputs=_columns(document["inputs"]),
         missing_values=_missing_values(document["missing_values"]),
         replay=tuple(replay_from_json(step) for step in document["replay"]),
@@ -167,6 +167,15 @@ def _from_json(
         intercept=document["intercept"],
         threshold=document["threshold"],
         tables=tables,
+    )
+
+
+def _source(document: dict[str, Any]) -> Source:
+    return Source(
+        document["read"],
+        _columns(document["columns"]),
+        tuple(document.get("captures", ())),
+        tuple(document.get("patterns", ())),
     )
 
 

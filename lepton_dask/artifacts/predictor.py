@@ -50,10 +50,16 @@ class Scores(NamedTuple):
 @dataclass(frozen=True)
 class Source:
     """How the files were read that a model was trained on, for reading others like them: the
-    `read` node as JSON without its path, and every column that it yielded, in order."""
+    `read` node as JSON without its path, and every column that it yielded, in order.
+
+    `captures` are the columns that came out of the files' paths, `patterns` the base names that
+    they stood in: `Building_{home}.csv`.
+    """
 
     read: Mapping[str, Any]
     columns: tuple[InputColumn, ...]
+    captures: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,12 +38,16 @@ class SourceFile:
 
     path         absolute local path, or an fsspec URL
     shown        the path as messages show it
-    stem         the base name without `.csv`, `.parquet`, `.gz` ...: it stands for the file in the
-                 hash of a random split, so that a table keeps its split when it is converted
+    stem         the base name without `.csv`, `.parquet`, `.gz` ..., and the pointer: it stands for
+                 the file in the hash of a random split, so that a table keeps its split when it is
+                 converted
     size_bytes   on disk
     compression  how the whole file is packed
     part         the part of an official split that the file belongs to
     at           the `read` node that names the file, for messages
+    named_at     the text in that node
+    captured     (column, text) of each capture in the path
+    pointer      in RFC 6901's writing: which array of a JSON document; empty for the document
     """
 
     path: str
@@ -54,10 +58,14 @@ class SourceFile:
     compression: Compression | None
     part: Part | None
     at: DocumentPath
+    named_at: DocumentPath
+    captured: tuple[tuple[str, str], ...] = ()
+    pointer: str = ""
 
     def mistake(self, found: str, fix: str = "", key: str = "path") -> UserError:
         """What is wrong with this file, to be raised."""
-        return UserError([Mistake((*self.at, key), f"'{self.shown}' {found}", fix)])
+        at = self.named_at if key == "path" else (*self.at, key)
+        return UserError([Mistake(at, f"'{self.shown}' {found}", fix)])
 
 
 @contextmanager

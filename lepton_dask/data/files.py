@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -11,14 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from lepton_dask.data.content import Compression, SourceFile, only_member, open_path
+from lepton_dask.data.path_text import CAPTURE, PathText, ways_to_take
 from lepton_dask.data.read import Format, Read
 from lepton_dask.data.roots import Roots, is_url
 from lepton_dask.errors import DocumentPath, Mistake, UserError
 from lepton_dask.parts import Part
-from lepton_dask.suggest import did_you_mean
+from lepton_dask.suggest import did_you_mean, listed
 
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -33,7 +34,6 @@ COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zip": 
 
 _NO_PART_OF_THE_STEM = {*FORMATS, *COMPRESSIONS, ".txt", ".data", ".brotli", ".snappy", ".zst"}
 _PARQUET_MAGIC = b"PAR1"
-_CAPTURE = re.compile(r"\{\w+\}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class _Entry:
     at: DocumentPath
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A file that a text names, and the way in which the text was taken."""
+
+    path: str
+    size_bytes: int
+    text: PathText
+
+
 def find_files(read: Read, at: DocumentPath, roots: Roots) -> tuple[SourceFile, ...]:
     """The files that a `read` node names, in its order; those of a glob sorted.
 
@@ -52,7 +61,7 @@ def find_files(read: Read, at: DocumentPath, roots: Roots) -> tuple[SourceFile, 
     archives and those whose name does not say their format.
 
     Raises UserError with every mistake: a path that is missing, a folder, empty, outside the
-    roots, of unknown format, or a glob without a match.
+    roots, of unknown format, a glob without a match, or captures that differ.
     """
     files: list[SourceFile] = []
     mistakes: list[Mistake] = []
@@ -63,7 +72,7 @@ def find_files(read: Read, at: DocumentPath, roots: Roots) -> tuple[SourceFile, 
             mistakes += error.mistakes
     if not mistakes:
         files = _with_unique_stems(files)
-        mistakes = _same_stem(files, at)
+        mistakes = [*_same_stem(files, at), *_other_captures(files)]
     if mistakes:
         raise UserError(mistakes)
     return tuple(files)
@@ -95,20 +104,28 @@ def _listed(paths: str | tuple[str, ...], part: Part | None, at: DocumentPath) -
 
 def _files_of(entry: _Entry, read: Read, at: DocumentPath, roots: Roots) -> list[SourceFile]:
     found = _remote(entry, roots) if is_url(entry.text) else _local(entry, roots)
-    return [_described(path, size, entry, read, at) for path, size in found]
+    return [_described(each, entry, read, at) for each in found]
 
 
 def _refused(entry: _Entry, found: str, fix: str = "") -> UserError:
     return UserError([Mistake(entry.at, found, fix)])
 
 
-def _local(entry: _Entry, roots: Roots) -> list[tuple[str, int]]:
-    """(absolute path, bytes) of every file that a local path or glob names."""
-    paths = roots.find(entry.text)
-    if not paths:
+def _local(entry: _Entry, roots: Roots) -> list[_Found]:
+    """Every file that a local path or glob names."""
+    paths: tuple[Path, ...] = ()
+    for text in ways_to_take(entry.text):
+        try:
+            paths = roots.find(text.name)
+        except ValueError as error:
+            raise _refused(entry, f"'{entry.text}' is no glob: {error}") from None
+        if paths:
+            break
+    else:
         raise _missing(entry, roots)
-    is_glob = glob.has_magic(entry.text) and len(paths) > 1
-    sized: list[tuple[str, int]] = []
+    _check_captures(entry, text)
+    is_glob = text.is_glob and len(paths) > 1
+    found: list[_Found] = []
     for path in paths:
         if not roots.holds(path):
             raise _refused(
@@ -122,39 +139,44 @@ def _local(entry: _Entry, roots: Roots) -> list[tuple[str, int]]:
             raise _refused(
                 entry, f"'{entry.text}' is a folder", f"name its files: '{entry.text}/*.csv'"
             )
-        sized.append((str(path.absolute()), path.stat().st_size))
-    if not sized:
+        found.append(_Found(str(path.absolute()), path.stat().st_size, text))
+    if not found:
         raise _refused(entry, f"'{entry.text}' matches folders only")
-    return sized
+    return found
 
 
 def _missing(entry: _Entry, roots: Roots) -> UserError:
-    if glob.has_magic(entry.text):
+    if glob.has_magic(entry.text) or CAPTURE.search(entry.text):
         return _refused(entry, f"no file matches '{entry.text}'")
-    if "#/" in entry.text and roots.find(entry.text.partition("#/")[0]):
-        return _refused(entry, "a JSON pointer is not supported yet")
-    if _CAPTURE.search(entry.text) and roots.find(_CAPTURE.sub("*", entry.text)):
-        return _refused(entry, "captures in a path are not supported yet", "write '*' instead")
+    path = list(ways_to_take(entry.text))[-1].name
     siblings: list[str] = []
     for folder in roots.folders or (Path(),):
-        parent = (folder / entry.text).parent
+        parent = (folder / path).parent
         if parent.is_dir():
             siblings += sorted(sibling.name for sibling in parent.iterdir())
     looked = ", ".join(str(folder) for folder in roots.folders)
-    near = did_you_mean(Path(entry.text).name, siblings) if siblings else ""
+    near = did_you_mean(Path(path).name, siblings) if siblings else ""
     fix = near if near.startswith("did") else f"looked in {looked}" if looked else ""
-    return _refused(entry, f"there is no file '{entry.text}'", fix)
+    return _refused(entry, f"there is no file '{path}'", fix)
 
 
-def _remote(entry: _Entry, roots: Roots) -> list[tuple[str, int]]:
-    """(URL, bytes) of every file that a URL or a glob in one names."""
+def _check_captures(entry: _Entry, text: PathText) -> None:
+    double = [name for name, count in Counter(text.captures).items() if count > 1]
+    if double:
+        raise _refused(
+            entry, f"'{text.written}' has two captures called '{double[0]}'", "rename one"
+        )
+
+
+def _remote(entry: _Entry, roots: Roots) -> list[_Found]:
+    """Every file that a URL or a glob in one names."""
     if roots.confine and "::" in entry.text:
         raise _refused(entry, "a chained URL may leave the configuration's roots")
     try:
         system, inner = fsspec.core.url_to_fs(entry.text)
         if isinstance(system, LocalFileSystem):
             return _local(replace(entry, text=inner), roots)
-        names = sorted(system.glob(inner)) if glob.has_magic(inner) else [inner]
+        text, names = _remote_names(system, inner)
         infos = [(name, system.info(name)) for name in names]
     except FileNotFoundError:
         raise _refused(entry, f"there is no file '{entry.text}'") from None
@@ -164,37 +186,54 @@ def _remote(entry: _Entry, roots: Roots) -> list[tuple[str, int]]:
         raise _refused(entry, f"'{entry.text}' is not a URL that fsspec reads: {error}") from None
     except OSError as error:
         raise _refused(entry, f"'{entry.text}' cannot be reached: {error}") from None
+    _check_captures(entry, text)
     files = [(name, info) for name, info in infos if info["type"] == "file"]
     if not files:
         what = f"no file matches '{entry.text}'" if not infos else f"'{entry.text}' is a folder"
         raise _refused(entry, what)
-    return [(system.unstrip_protocol(name), int(info["size"] or 0)) for name, info in files]
+    return [
+        _Found(system.unstrip_protocol(name), int(info["size"] or 0), text) for name, info in files
+    ]
 
 
-def _described(
-    path: str, size_bytes: int, entry: _Entry, read: Read, at: DocumentPath
-) -> SourceFile:
+def _remote_names(system: AbstractFileSystem, inner: str) -> tuple[PathText, list[str]]:
+    """The first way to take a path under which the file system has something; the last way, where
+    it has nothing."""
+    *others, last = ways_to_take(inner)
+    for text in others:
+        names = sorted(system.glob(text.name)) if text.is_glob else [text.name]
+        if names and (text.is_glob or system.exists(text.name)):
+            return text, names
+    return last, sorted(system.glob(last.name)) if last.is_glob else [last.name]
+
+
+def _described(found: _Found, entry: _Entry, read: Read, at: DocumentPath) -> SourceFile:
     """A file with its format and compression, from its name, or from its first bytes."""
+    path, pointer = found.path, found.text.pointer
     name = PurePosixPath(path.replace("\\", "/")).name
-    shown = name if glob.has_magic(entry.text) else entry.text
-    if size_bytes == 0:
+    # A URL's own text says where the file is; a file system's inner path does not.
+    shown = found.text.shown(path) if found.text.is_glob else entry.text.partition("#")[0]
+    if pointer is None and not found.text.is_glob:
+        shown = entry.text
+    if found.size_bytes == 0:
         raise _refused(entry, f"'{shown}' is empty (0 bytes)")
     suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     inner = suffixes[:-1] if compression else suffixes
     file = SourceFile(
         path=path,
-        shown=shown,
-        stem=stem_of(name),
-        size_bytes=size_bytes,
+        shown=shown if pointer is None else f"{shown}#{pointer}",
+        stem=stem_of(name) if not pointer else f"{stem_of(name)}#{pointer}",
+        size_bytes=found.size_bytes,
         format=read.format or "csv",
         compression=compression,
         part=entry.part,
         at=at,
+        named_at=entry.at,
+        captured=found.text.captured(path),
+        pointer=pointer or "",
     )
-    if read.format:
-        return file
-    known = FORMATS.get(inner[-1]) if inner else None
+    known = read.format or (FORMATS.get(inner[-1]) if inner else None)
     if known is None and compression == "zip":
         known = FORMATS.get(PurePosixPath(_member_name(file)).suffix.lower())
     if known is None and compression is None and _starts_with(path, _PARQUET_MAGIC):
@@ -205,9 +244,15 @@ def _described(
             f"the name '{name}' does not say the file's format",
             "add 'format: csv' (or parquet, jsonl, json) to the read step",
         )
-    if known == "parquet" and compression is not None:
+    if known == "parquet" and compression is not None and not read.format:
         raise _refused(
             entry, f"'{shown}' is a compressed Parquet file", "unpack it; Parquet compresses itself"
+        )
+    if pointer is not None and known != "json":
+        raise _refused(
+            entry,
+            f"'{shown}' is no JSON document that '#{pointer}' could point into",
+            "leave the pointer out, or add 'format: json' if it is one",
         )
     return replace(file, format=known)
 
@@ -250,3 +295,18 @@ def _same_stem(files: list[SourceFile], at: DocumentPath) -> list[Mistake]:
         for stem, count in counts.items()
         if count > 1
     ]
+
+
+def _other_captures(files: list[SourceFile]) -> Iterator[Mistake]:
+    """One table has one list of columns."""
+    expected = {name for name, _ in files[0].captured}
+    for file in files:
+        names = {name for name, _ in file.captured}
+        if names != expected:
+            yield Mistake(
+                file.named_at,
+                f"'{file.shown}' captures {listed(sorted(names)) or 'nothing'}, "
+                f"'{files[0].shown}' {listed(sorted(expected)) or 'nothing'}",
+                "all paths of a step need the same captures",
+            )
+            return

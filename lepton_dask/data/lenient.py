@@ -14,7 +14,7 @@ from lepton_dask.data.formats import csv, parquet
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import read_raw
 from lepton_dask.data.types import ColumnType, Schema
-from lepton_dask.data.wanted import typed_column, what_is_bad
+from lepton_dask.data.wanted import is_ragged, made_columns, own_columns, typed_column, what_is_bad
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.suggest import did_you_mean, listed
 
@@ -42,16 +42,17 @@ def read_for_prediction(
     Raises UserError for another column that is absent.
     """
     read = read.model_copy(update={"rows": None})
-    if file.format == "jsonl":
+    if is_ragged(file):
         return read, dict(schema)
     names = _names(read, file, schema, optional)
-    needed = [name for name in schema if name not in optional and name != read.row_number]
+    own = own_columns(read, file, schema)
+    needed = [name for name in own if name not in optional]
     absent = [name for name in needed if name not in names]
     if absent:
         found = f"'{file.shown}' has no column {listed(absent)}, which the model reads"
         fix = did_you_mean(absent[0], names)
         raise UserError([Mistake((*file.at, "path"), found, fix)])
-    kept = {n: type_ for n, type_ in schema.items() if n in names or n == read.row_number}
+    kept = {n: type_ for n, type_ in schema.items() if n in names or n not in own}
     given = read.columns or ()
     missing_values = read.missing_values
     if isinstance(missing_values, dict):
@@ -90,8 +91,7 @@ def parse_leniently(read: Read, chunk: Chunk, schema: Schema) -> LenientChunk:
             reasons[places[position]].append(f"{name}: {what}")
         arrays[name] = array.take(source) if raw.malformed else array
     row_numbers = np.arange(rows, dtype=np.int64) + first
-    if read.row_number is not None:
-        arrays[read.row_number] = pa.array(row_numbers)
+    arrays |= made_columns(read, chunk.file, row_numbers)
     texts = ["; ".join(some) if some else None for some in reasons]
     return LenientChunk(pa.table(arrays), row_numbers, texts)
 
@@ -105,7 +105,7 @@ def _names(
     if read.header:
         return csv.opening(read, file, content).names
     found = csv.opening(read.model_copy(update={"columns": None}), file, content).names
-    every = read.columns or tuple(name for name in schema if name != read.row_number)
+    every = read.columns or own_columns(read, file, schema)
     few = tuple(name for name in every if name not in optional)
     for names in (every, few):
         if len(names) == len(found):

@@ -17,8 +17,10 @@ class Read(Component):
     """Files of one table.
 
     `path` is a file, a glob, a list of either, or a mapping of part to either; local or an fsspec
-    URL. `format` defaults to what the file's name says (`.gz` and `.zip` are looked through).
-    `columns` names the columns of a CSV file without a header, and selects columns of any other.
+    URL. `{home}` in it matches as `*` does and makes a text column; `#/pointer` behind it picks an
+    array inside a JSON document. `format` defaults to what the file's name says (`.gz` and `.zip`
+    are looked through). `columns` names the columns of a CSV file without a header and the fields
+    of a JSON document's arrays, and selects columns of any other.
     `rows` reads the first so many rows of each file. `row_number` adds a column with the number of
     each row in its file, from 0.
 

@@ -23,20 +23,19 @@ from lepton_dask.data.arrow_types import arrow_type
 from lepton_dask.data.chunks import CHUNK_BYTES, Chunk, ParsedChunk
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.convert import convert
-from lepton_dask.data.formats import csv, jsonl, parquet
+from lepton_dask.data.formats import csv, json, jsonl, parquet
 from lepton_dask.data.formats.records import Scan, settle_records
 from lepton_dask.data.quarantine import Bad, Quarantined, merge_quarantined
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.data.wanted import RawChunk, finish
-from lepton_dask.errors import UserError
 
 
 def plan_chunks(read: Read, file: SourceFile, chunk_bytes: int = CHUNK_BYTES) -> tuple[Chunk, ...]:
     """The chunks of one file, in order. They depend on the file and the `read` node only.
 
     Opens Parquet footers, and no other file. Raises RunError for a damaged footer, UserError for a
-    format that is not read yet.
+    JSON document that is too large.
     """
     match file.format:
         case "csv":
@@ -46,7 +45,7 @@ def plan_chunks(read: Read, file: SourceFile, chunk_bytes: int = CHUNK_BYTES) ->
         case "parquet":
             return parquet.plan(read, file, chunk_bytes)
         case "json":
-            raise _no_json(file)
+            return json.plan(file)
 
 
 def needs_scan(chunks: Sequence[Chunk]) -> bool:
@@ -92,7 +91,7 @@ def read_raw(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
         case "parquet":
             return parquet.parse(read, chunk, schema)
         case "json":
-            raise _no_json(chunk.file)
+            return json.parse(read, chunk, schema)
 
 
 def conform_chunk(read: Read, parsed: ParsedChunk, schema: Schema) -> ParsedChunk:
@@ -131,10 +130,3 @@ def conform_chunk(read: Read, parsed: ParsedChunk, schema: Schema) -> ParsedChun
 
 def _was_parsed_otherwise(found: ColumnType | None, settled: ColumnType) -> bool:
     return found is not None and found != settled and settled.kind == "text"
-
-
-def _no_json(file: SourceFile) -> UserError:
-    return file.mistake(
-        "is a whole JSON document, which is not supported yet",
-        "convert it to JSON lines: one object a line",
-    )

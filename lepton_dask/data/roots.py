@@ -27,15 +27,17 @@ class Roots:
         """The files or folders that a local path or glob names, sorted; empty where there are none.
 
         A file whose own name has `*`, `?` or `[` in it is found before the name is taken for a
-        glob. The answer may lie outside the folders: ask `holds`.
+        glob. The answer may lie outside the folders: ask `holds`. Raises ValueError for a glob
+        that is none, `a**.csv`.
         """
         for folder in self.folders or (Path(),):
             literal = folder / path  # an absolute path stays itself
             if literal.exists():
                 return (literal,)
             if glob.has_magic(path):
-                anchor = Path(literal.anchor)
-                found = sorted(anchor.glob(str(literal.absolute().relative_to(anchor))))
+                whole = literal.absolute()
+                anchor = Path(whole.anchor)
+                found = sorted(anchor.glob(str(whole.relative_to(anchor))))
                 if found:
                     return tuple(found)
         return ()

@@ -9,7 +9,7 @@ from lepton_dask.data.chunks import ChunkSummary
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import ColumnType, Schema, described
-from lepton_dask.data.wanted import check_names
+from lepton_dask.data.wanted import check_names, own_columns
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.suggest import did_you_mean, listed
 
@@ -36,18 +36,17 @@ def settle_types(read: Read, summaries: Sequence[ChunkSummary]) -> Settled:
 
     Raises UserError for columns that only some files have, and for types that differ.
     """
-    by_file: dict[str, list[ChunkSummary]] = {}
+    by_file: dict[SourceFile, list[ChunkSummary]] = {}
     for summary in summaries:
-        by_file.setdefault(summary.chunk.file.path, []).append(summary)
+        by_file.setdefault(summary.chunk.file, []).append(summary)
     warnings: list[str] = []
     mistakes: list[Mistake] = []
     files: list[tuple[SourceFile, _Types]] = []
-    for chunks in by_file.values():
-        file = chunks[0].chunk.file
+    for file, chunks in by_file.items():
         types = _types_of_file(chunks, warnings)
         files.append((file, types))
         try:
-            check_names(read, file, tuple(name for name in types if name != read.row_number))
+            check_names(read, file, own_columns(read, file, types))
         except UserError as error:
             mistakes += error.mistakes
     mistakes += _different_columns(files, warnings)
@@ -104,7 +103,7 @@ def _different_columns(
         for name in lacks:
             mistakes.append(
                 Mistake(
-                    (*file.at, "path"),
+                    file.named_at,
                     f"'{file.shown}' has no column '{name}', '{first.shown}' has one",
                     _near(name, extra),
                 )
@@ -112,7 +111,7 @@ def _different_columns(
         if extra and not lacks:
             mistakes.append(
                 Mistake(
-                    (*file.at, "path"),
+                    file.named_at,
                     f"'{file.shown}' has {listed(extra)}, which '{first.shown}' has not",
                     "read columns that all files have, with 'columns:'",
                 )
@@ -146,7 +145,7 @@ def _type_of_column(
         if both is None and settled is not None and type_ is not None:
             mistakes.append(
                 Mistake(
-                    (*file.at, "path"),
+                    file.named_at,
                     f"column '{name}' is {described(type_)} in '{file.shown}' and "
                     f"{described(settled)} in '{settled_by.shown}'",
                     f"declare it: 'types: {{{name}: text}}', or list what is missing under "

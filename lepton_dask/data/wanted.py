@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,8 @@ class Columns:
         Without a schema, all that the `read` step takes, with the types that it declares; with
         one, the schema's. Raises UserError for a column that the file has not.
         """
-        if file.format != "jsonl":  # a chunk of JSON lines need not have every key
+        check_made(read, file, names)
+        if not is_ragged(file):
             check_names(read, file, names)
         if schema is None:
             taken = read.columns if read.columns and _selects(read, file) else names
@@ -57,8 +58,8 @@ class Columns:
                 for name in taken
             }
         else:
-            wanted = {name: type_ for name, type_ in schema.items() if name != read.row_number}
-            if file.format != "jsonl":
+            wanted = {name: schema[name] for name in own_columns(read, file, schema)}
+            if not is_ragged(file):
                 _check_known(file, tuple(wanted), names, "path")
         own_missing = read.missing_values if isinstance(read.missing_values, dict) else {}
         as_text = tuple(
@@ -71,14 +72,36 @@ class Columns:
 
 def check_names(read: Read, file: SourceFile, names: tuple[str, ...]) -> None:
     """Raises UserError where `columns`, `types` or `missing_values` name a column that the file
-    has not, or `row_number` one that it has."""
+    has not."""
     if _selects(read, file):
         _check_known(file, read.columns or (), names, "columns")
     _check_known(file, tuple(read.types), names, "types")
     if isinstance(read.missing_values, dict):
         _check_known(file, tuple(read.missing_values), names, "missing_values")
-    if read.row_number in names:
-        raise file.mistake(f"has a column '{read.row_number}' already", "", key="row_number")
+
+
+def check_made(read: Read, file: SourceFile, names: Collection[str]) -> None:
+    """Raises UserError where a column that reading makes (a capture, the row number) has the name
+    of one that the file has."""
+    captures = {name for name, _ in file.captured}
+    for name in captures:
+        if name in names:
+            raise file.mistake(f"has a column '{name}' already", f"rename the capture '{{{name}}}'")
+    if read.row_number in names or read.row_number in captures:
+        raise file.mistake(
+            f"has a column '{read.row_number}' already", "name another", key="row_number"
+        )
+
+
+def own_columns(read: Read, file: SourceFile, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of a table's columns that stand in the file itself."""
+    made = {read.row_number, *(name for name, _ in file.captured)}
+    return tuple(name for name in names if name not in made)
+
+
+def is_ragged(file: SourceFile) -> bool:
+    """Whether a row, and so a chunk, need not have every column: JSON leaves keys out."""
+    return file.format in ("jsonl", "json")
 
 
 @dataclass(frozen=True)
@@ -97,7 +120,7 @@ class RawChunk:
 
 def finish(read: Read, chunk: Chunk, raw: RawChunk) -> ParsedChunk:
     """The wanted columns of their types; missing where listed; bad values set aside and counted;
-    rows beyond `rows:` left out; the row number added."""
+    rows beyond `rows:` left out; captures and the row number added."""
     table, row_numbers, malformed = raw.table, raw.row_numbers, raw.malformed
     if read.rows is not None:
         kept = int(np.searchsorted(row_numbers, read.rows))
@@ -117,11 +140,18 @@ def finish(read: Read, chunk: Chunk, raw: RawChunk) -> ParsedChunk:
                 int(row_numbers[first]),
                 what_is_bad(read, name, column[first].as_py(), wanted),
             )
-    if read.row_number is not None:
-        arrays[read.row_number] = pa.array(row_numbers)
+    arrays |= made_columns(read, chunk.file, row_numbers)
     finished = pa.table(arrays) if arrays else pa.table({})
     bad_rows = Bad(len(malformed), chunk.file.shown, *malformed[0]) if malformed else None
     return ParsedChunk(chunk, finished, row_numbers, Quarantined(bad_rows, values))
+
+
+def made_columns(read: Read, file: SourceFile, row_numbers: RowNumbers) -> dict[str, pa.Array]:
+    """The columns that reading makes, behind the file's own: captures, then the row number."""
+    arrays = {name: pa.repeat(pa.scalar(text), len(row_numbers)) for name, text in file.captured}
+    if read.row_number is not None:
+        arrays[read.row_number] = pa.array(row_numbers)
+    return arrays
 
 
 def typed_column(
@@ -185,11 +215,14 @@ def _selects(read: Read, file: SourceFile) -> bool:
 def _check_known(
     file: SourceFile, asked: tuple[str, ...], names: tuple[str, ...], key: str
 ) -> None:
+    captures = dict(file.captured)
     mistakes = [
         Mistake(
             (*file.at, key, name) if key in ("types", "missing_values") else (*file.at, key),
-            f"'{file.shown}' has no column '{name}'",
-            did_you_mean(name, names),
+            f"'{name}' is a capture of the path, and text"
+            if name in captures
+            else f"'{file.shown}' has no column '{name}'",
+            "leave it out here" if name in captures else did_you_mean(name, names),
             at_key=key in ("types", "missing_values"),
         )
         for name in asked

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from lepton_dask.component import Component
 from lepton_dask.errors import DocumentPath, Mistake
@@ -30,6 +30,13 @@ class EarlyStopping(Component):
     patience: int = Field(gt=0)
 
 
+def _is_there(loss: object) -> object:
+    """Tells a loss that is to come from a misspelt one."""
+    if loss == "multinomial":
+        raise ValueError("the multinomial loss is not supported yet")
+    return loss
+
+
 class Train(Component):
     """min over b: (1 / sum w) sum_i w_i loss(y_i, x_i'b + b_0) + l1 |b|_1 + (l2 / 2) |b|^2.
 
@@ -37,7 +44,7 @@ class Train(Component):
     the training part, by `early_stopping`, or as soon as `goal` is met on the validation part.
     """
 
-    loss: LossName
+    loss: Annotated[LossName, BeforeValidator(_is_there)]
     penalty: Penalty = Penalty()
     optimizer: OptimizerChoice = AUTO
     max_passes: int = Field(default=500, gt=0)

@@ -166,9 +166,9 @@ def _fingerprint(step: Step, seed: int, prints: Mapping[str, str], shape: Shape 
         "inputs": [(name, prints[name.partition(".")[0]]) for name in step.inputs],
     }
     if isinstance(step.action, Read) and isinstance(shape, TableShape):
-        files = {chunk.file.path: chunk.file for chunk in shape.chunks}
+        files = dict.fromkeys(chunk.file for chunk in shape.chunks)
         content["files"] = [
-            (file.stem, file.size_bytes, _modified(path)) for path, file in files.items()
+            (file.stem, file.captured, file.size_bytes, _modified(file.path)) for file in files
         ]
     if isinstance(step.action, Derive) and step.action.python is not None:
         # The planner has loaded it already: what the function is decides what the columns are.

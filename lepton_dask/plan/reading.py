@@ -74,6 +74,8 @@ def _source(files: tuple[SourceFile, ...], heads: list[Head]) -> str:
     """What the types that are not declared come from."""
     if all(file.format == "parquet" for file in files):
         return "the file's schema says so"
+    if all(file.format == "json" for file in files):
+        return f"inferred from all {sum(head.rows for head in heads):,} rows"
     each = "" if len(files) == 1 else " of each file"
     rows = sum(head.rows for head in heads)
     return f"inferred from the first {format_bytes(HEAD_BYTES)}{each} ({rows:,} rows)"

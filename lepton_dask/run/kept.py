@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from lepton_dask.config.document import Document
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from lepton_dask.data.path_text import base_pattern
 from lepton_dask.errors import DocumentPath, Mistake
 
 NOT_KEPT = ("path", "rows")
@@ -25,6 +26,20 @@ def kept_secrets(document: Document) -> list[Mistake]:
         for path, node in _scalars(document.root, ())
         if node.secret and (where := _kept_in(path)) is not None
     ]
+
+
+def kept_patterns(document: Document) -> dict[str, tuple[str, ...]]:
+    """For each `read` step the base names with captures in its paths: by them a model takes the
+    captures of the files that it predicts for. None that the environment has a part in."""
+    patterns: dict[str, list[str]] = {}
+    for path, node in _scalars(document.root, ()):
+        match path, node.value:
+            case ("steps", str() as step, "read", "path", *_), str() as text:
+                # What is written shows which part of a path came from where.
+                pattern = base_pattern(node.written if node.secret else text)
+                if pattern is not None and not (node.secret and "$" in pattern):
+                    patterns.setdefault(step, []).append(pattern)
+    return {step: tuple(dict.fromkeys(each)) for step, each in patterns.items()}
 
 
 def _kept_in(path: DocumentPath) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.plan.planned import Plan
 from lepton_dask.plan.planner import Planning, make_plan
 from lepton_dask.plan.shapes import TableShape
-from lepton_dask.run.kept import kept_secrets
+from lepton_dask.run.kept import kept_patterns, kept_secrets
 from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.preflight import Wants, check_cluster
 from lepton_dask.run.records import Records
@@ -73,7 +73,7 @@ def load_and_plan(
 
     Raises UserError with every mistake, placed and in the file's order: those of the file, and
     those that headers, schemas and heads show of the steps that the file has right; RunError for
-    a damaged file.
+    a damaged file. With `until`, mistakes in steps that will not run are warnings.
     """
     draft = draft_pipeline(path, overrides=overrides)
     loaded, config = draft.sound, _configured(on, draft)
@@ -82,12 +82,15 @@ def load_and_plan(
         planning = make_plan(loaded.pipeline, roots_of(config, path), project)
         found = (*planning.mistakes, *kept_secrets(loaded.document))
         mistakes = (*draft.mistakes, *map(loaded.document.locate, found))
+        steps = _steps_until(loaded, until, mistakes)
+        names = {step.name for step in steps}
+        aside = [each for each in mistakes if until is not None and _is_elsewhere(each, names)]
+        mistakes = tuple(each for each in mistakes if each not in aside)
         if mistakes:
             raise UserError(in_order(mistakes, loaded.file))
     except LeptonError as error:
         raise redacted(error, Redactor((*loaded.secrets, *config.secrets))) from None
-    warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings))
-    steps = _steps_until(loaded, until)
+    warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings), *aside)
     return PlannedRun(loaded, config, planning, project, steps, warnings)
 
 
@@ -120,12 +123,26 @@ def roots_of(config: LoadedConfig, pipeline: Path) -> Roots:
     return Roots(tuple(dict.fromkeys(folders)))
 
 
-def _steps_until(loaded: LoadedPipeline, until: str | None) -> tuple[Step, ...]:
-    """The step named and all that it needs; without a name, all."""
+def _is_elsewhere(mistake: Mistake, steps: Collection[str]) -> bool:
+    match mistake.path:
+        case ("steps", str() as step, *_):
+            return step not in steps
+    return False
+
+
+def _steps_until(
+    loaded: LoadedPipeline, until: str | None, mistakes: Sequence[Mistake]
+) -> tuple[Step, ...]:
+    """The step named and all that it needs; without a name, all.
+
+    Raises UserError for a name that is no step's, or that of a step with one of the `mistakes`.
+    """
     steps = loaded.pipeline.steps
     if until is None:
         return steps
     by_name = {step.name: step for step in steps}
+    if until not in by_name and mistakes:
+        raise UserError(in_order(mistakes, loaded.file))
     if until not in by_name:
         fix = suggestion(until, by_name, "the steps are")
         raise UserError([Mistake((), f"--until: unknown step '{until}'", fix)])
@@ -213,6 +230,7 @@ def _run(
         running = Running(
             planned.loaded.pipeline,
             planned.planning,
+            kept_patterns(planned.loaded.document),
             planned.project,
             records,
             Dispatch(session.client),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +27,12 @@ from lepton_dask.data.content import SourceFile
 from lepton_dask.data.files import find_files
 from lepton_dask.data.head import read_head
 from lepton_dask.data.lenient import LenientChunk, parse_leniently, read_for_prediction
+from lepton_dask.data.path_text import captured_from
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.types import ColumnType, Schema
+from lepton_dask.data.wanted import is_ragged
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.run.preflight import Wants, add_folders, check_cluster
@@ -77,13 +79,16 @@ def predict_file(
 
     Every row has its input columns (those that the model does not read as they were written), then
     `prediction`, `probability_<class>` and `reason`. `progressed` hears how many rows are written.
-    Raises UserError for a missing column, files of different columns or an output of unknown
-    format; a row that cannot be read or scored is no error.
+    `path` may have captures, as that of a `read`; without, they are taken from a base name like
+    those that the model was trained on. Raises UserError for a missing column or capture, files of
+    different columns or an output of unknown format; a row that cannot be read or scored is no
+    error.
     """
     check_format(output)
     loaded = load(model)
     read = Read.model_validate_json(_with_path(loaded, path))
-    files = find_files(read, (), Roots((Path.cwd(),)))
+    found = find_files(read, (), Roots((Path.cwd(),)))
+    files = [_with_captures(loaded, read, file) for file in found]
     inputs = [_fitted(loaded, read, file) for file in files]
     _check_alike(inputs)
     config = load_config(on)
@@ -103,6 +108,38 @@ def _with_path(model: Model, path: str) -> str:
     return json.dumps({**model.source.read, "path": path, "format": None})
 
 
+def _with_captures(model: Model, read: Read, file: SourceFile) -> SourceFile:
+    """The file with the captures that the model needs: its path's own, or those of a base name
+    like the ones that the model knows. Columns of the file by these names do as well."""
+    needed = {column.name for column in model.inputs}
+    lacks = [name for name in model.source.captures if name in needed]
+    lacks = [name for name in lacks if name not in dict(file.captured)]
+    if lacks:
+        whole = read.model_copy(update={"columns": None, "types": {}, "missing_values": ()})
+        names = read_head(whole, file).summary.types if read.header else ()
+        lacks = [name for name in lacks if name not in names]
+    if not lacks:
+        return file
+    for pattern in model.source.patterns:
+        captured = captured_from(pattern, file.path)
+        if captured is not None and set(lacks) <= dict(captured).keys():
+            return replace(file, captured=captured)
+    name = lacks[0]
+    example = next(
+        (p for p in model.source.patterns if f"{{{name}}}" in p), f"table_{{{name}}}.csv"
+    )
+    raise UserError(
+        [
+            Mistake(
+                ("path",),
+                f"'{file.shown}' does not say its '{name}', which the model takes from the file's "
+                "path",
+                f"write the path with a capture, as '{example}'",
+            )
+        ]
+    )
+
+
 def _fitted(model: Model, read: Read, file: SourceFile) -> _Input:
     """The model's columns with their frozen types; all others as text, to go through unchanged."""
     needed = {column.name: ColumnType(column.kind, column.zone) for column in model.inputs}
@@ -112,7 +149,7 @@ def _fitted(model: Model, read: Read, file: SourceFile) -> _Input:
     types = _types_in(read, file)
     carried = TEXT if file.format == "csv" else None
     schema = {name: needed.get(name, carried or type_) for name, type_ in known.items()}
-    if read.header:
+    if read.header and file.format != "json":  # where rows are arrays, they name the fields
         read = read.model_copy(update={"columns": None})
         schema |= {
             name: carried or type_ or TEXT for name, type_ in types.items() if name not in schema
@@ -135,7 +172,7 @@ def _has_header(read: Read, file: SourceFile, needed: set[str]) -> bool:
 
 
 def _types_in(read: Read, file: SourceFile) -> Mapping[str, ColumnType | None]:
-    if not read.header or file.format == "jsonl":
+    if not read.header or is_ragged(file):
         return {}
     whole = read.model_copy(update={"columns": None, "types": {}, "missing_values": ()})
     return read_head(whole, file).summary.types

@@ -27,9 +27,15 @@ from lepton_dask.run.work import Work
 
 
 def read_table(
-    work: Work, read: Read, planned: Sequence[Chunk], max_bad_share: float
+    work: Work,
+    read: Read,
+    planned: Sequence[Chunk],
+    max_bad_share: float,
+    patterns: tuple[str, ...],
 ) -> TableValue:
     """The files' rows on the workers, one partition a chunk.
+
+    `patterns` are the base names with captures that a model may show.
 
     Raises UserError for what the reading shows to be wrong, RunError where more than
     `max_bad_share` of the rows or of a column's values were set aside.
@@ -61,7 +67,12 @@ def read_table(
             for name in ordered
         },
         schema=settled.schema,
-        origin=Origin(read, settled.schema),
+        origin=Origin(
+            read,
+            settled.schema,
+            captures=tuple(name for name, _ in chunks[0].file.captured),
+            patterns=patterns,
+        ),
     )
 
 
@@ -86,7 +97,7 @@ def _settle_chunks(work: Work, read: Read, planned: Sequence[Chunk]) -> list[Chu
 def _by_file(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
     of_file: list[Chunk] = []
     for chunk in chunks:
-        if of_file and chunk.file.path != of_file[0].file.path:
+        if of_file and chunk.file != of_file[0].file:
             yield of_file
             of_file = []
         of_file.append(chunk)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,10 +38,11 @@ MAX_BAD_SHARE = Clean().max_bad_share
 
 @dataclass(frozen=True)
 class Running:
-    """What every step of a run shares."""
+    """What every step of a run shares. `patterns`: see `kept_patterns`."""
 
     pipeline: Pipeline
     planning: Planning
+    patterns: Mapping[str, tuple[str, ...]]
     project: Path
     records: Records
     dispatch: Dispatch
@@ -84,7 +85,8 @@ def _run(running: Running, work: Work, step: Step, inputs: Sequence[StepValue]) 
             shape = running.planning.shapes[step.name]
             assert isinstance(shape, TableShape)
             share = max_bad_share(running.pipeline, step.name)
-            return _table(read_table(work, read, shape.chunks, share))
+            patterns = running.patterns.get(step.name, ())
+            return _table(read_table(work, read, shape.chunks, share, patterns))
         case Clean() as clean, [TableValue() as table]:
             return _table(clean_table(work, clean, table))
         case Derive() as derive, [TableValue() as table]:

@@ -111,9 +111,9 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
 
 def _source(origin: Origin) -> Source:
     """What a reader of other files needs. The path stays out of it: it may hold a secret, and says
-    nothing about other files."""
+    nothing about other files but what their names capture."""
     read = origin.read.model_dump(mode="json", by_alias=True, exclude={"path", "rows"})
-    return Source(read, _columns(origin))
+    return Source(read, _columns(origin), origin.captures, origin.patterns)
 
 
 def _columns(origin: Origin) -> tuple[InputColumn, ...]:

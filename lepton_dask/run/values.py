@@ -52,12 +52,18 @@ class PartTable:
 class Origin:
     """Where a table's rows come from: the `read` and its frozen types, and what happened to its
     columns since. A model plays it again on the rows that it is to predict, and looks into the
-    `tables` for it."""
+    `tables` for it.
+
+    `captures` are the columns that came out of the files' paths, `patterns` the base names with
+    captures that a model may show.
+    """
 
     read: Read
     schema: Schema
     replay: tuple[ReplayStep, ...] = ()
     tables: tuple[SideTable, ...] = ()
+    captures: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
     def then(self, *steps: ReplayStep, tables: tuple[SideTable, ...] = ()) -> Origin:
         return replace(self, replay=(*self.replay, *steps), tables=(*self.tables, *tables))

@@ -17,6 +17,7 @@ from lepton_dask.data.formats.records import Scan, scan_records
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import Schema
 from lepton_dask.data.wanted import Columns, RawChunk, finish
+from lepton_dask.errors import RunError
 
 _Object = dict[str, Any]
 
@@ -55,22 +56,43 @@ def head(read: Read, file: SourceFile, head_bytes: int) -> tuple[ParsedChunk, in
 
 def parse_lines(read: Read, chunk: Chunk, content: bytes, schema: Schema | None) -> RawChunk:
     """JSON lines as a chunk's rows; lines that are no objects are set aside."""
-    _check_utf8(chunk, content)
+    check_utf8(chunk, content)
     lines = [line for line in content.splitlines() if line.strip()]
+    return parse_objects(read, chunk, lines, [], schema)
+
+
+def parse_objects(
+    read: Read,
+    chunk: Chunk,
+    lines: list[bytes],
+    malformed: list[tuple[int, str]],
+    schema: Schema | None,
+) -> RawChunk:
+    """Lines as a chunk's rows. `malformed` have been set aside already: (number in the chunk, what
+    is wrong), in order.
+
+    Raises RunError where a column's values are of kinds that no type holds.
+    """
     columns = Columns.of(read, chunk.file, _keys(lines[:1]), schema)
     types = {
         name: arrow_type(wanted) for name, wanted in columns.wanted.items() if wanted is not None
     }
     types |= dict.fromkeys(columns.read_as_text, pa.string())
     bad: list[tuple[int, str]] = []
+    numbers = np.arange(len(lines) + len(malformed), dtype=np.int64) + (chunk.first_row or 0)
+    numbers = np.delete(numbers, [row for row, _ in malformed])
     try:
-        table = _read_json(content, types, schema)
+        table = _read_json(b"\n".join(lines), types, schema)
     except pa.ArrowInvalid:
         table = None
     if table is None or table.num_rows != len(lines):
         lines, types, bad = _amended(lines, types)
-        table = _read_json(b"\n".join(lines), types, schema)
-    numbers = np.arange(len(lines) + len(bad), dtype=np.int64) + (chunk.first_row or 0)
+        try:
+            table = _read_json(b"\n".join(lines), types, schema)
+        except pa.ArrowInvalid as error:
+            raise RunError(
+                f"the rows cannot be read ({error})", file=chunk.file.shown, partition=chunk.index
+            ) from error
     kept = np.delete(numbers, [row for row, _ in bad])
     if schema is None:
         found = tuple(dict.fromkeys((*_keys(lines[:1]), *table.column_names)))
@@ -78,8 +100,10 @@ def parse_lines(read: Read, chunk: Chunk, content: bytes, schema: Schema | None)
     for name in columns.names:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows))
-    malformed = [(int(numbers[row]), what) for row, what in bad]
-    return RawChunk(columns, table, kept, malformed)
+    first = chunk.first_row or 0
+    wrong = [(first + row, what) for row, what in malformed]
+    wrong += [(int(numbers[row]), what) for row, what in bad]
+    return RawChunk(columns, table, kept, sorted(wrong))
 
 
 def _read_json(content: bytes, types: Mapping[str, pa.DataType], schema: Schema | None) -> pa.Table:
@@ -146,7 +170,8 @@ def _keys(lines: list[bytes]) -> tuple[str, ...]:
     return tuple(value) if isinstance(value, dict) else ()
 
 
-def _check_utf8(chunk: Chunk, content: bytes) -> None:
+def check_utf8(chunk: Chunk, content: bytes) -> None:
+    """Raises UserError with the offset in the file of the first byte that is not UTF-8."""
     try:
         content.decode()
     except UnicodeDecodeError as error:
