@@ -216,6 +216,18 @@ def _nullif(a: pa.Array, b: pa.Array) -> pa.Array:
     return pc.if_else(_true(pc.equal(a, b)), None, a)
 
 
+def _extreme(function: Callable[..., pa.Array]) -> ArrowKernel:
+    """Of moments by their ticks: Arrow compares no timestamps with a zone here."""
+
+    def kernel(values: Sequence[pa.Array], _: Sequence[Written], __: ColumnType) -> pa.Array:
+        type_ = values[0].type
+        if not pa.types.is_timestamp(type_):
+            return function(*values)
+        return function(*(value.cast(pa.int64()) for value in values)).cast(type_)
+
+    return kernel
+
+
 def _part(function: Callable[..., pa.Array]) -> ArrowKernel:
     """A part of dates and moments. What the clocks of a zone show comes from numpy's tables: Arrow
     follows no rule for summer time past 2037."""
@@ -268,8 +280,8 @@ ARROW_KERNELS: Mapping[str, ArrowKernel] = {
     "case_of": _case_of,
     "coalesce": _plain(pc.coalesce),
     "nullif": _plain(_nullif),
-    "least": _plain(pc.min_element_wise),
-    "greatest": _plain(pc.max_element_wise),
+    "least": _extreme(pc.min_element_wise),
+    "greatest": _extreme(pc.max_element_wise),
     "year": _part(pc.year),
     "quarter": _part(pc.quarter),
     "month": _part(pc.month),
