@@ -89,8 +89,7 @@ def test_a_lag_in_time_finds_the_last_row_of_exactly_that_moment() -> None:
         at = frame[(frame.g == row.g) & (frame.t == row.t - pd.Timedelta("3h"))]
         expected.append(at.s.iloc[-1] if len(at) else None)
     assert any(expected)
-    found = pd.Series(by_group("lag(s, '3h')", frame))
-    assert found.where(found.notna(), None).tolist() == expected
+    assert [None if pd.isna(s) else s for s in by_group("lag(s, '3h')", frame)] == expected
 
 
 @pytest.mark.parametrize("statistic", ["mean", "sum", "min", "max", "std", "count"])
