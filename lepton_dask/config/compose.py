@@ -76,7 +76,7 @@ def compose(source: Source, start: int = 0) -> Composed:
                 (),
                 "not valid YAML: a character that cannot stand in a text file",
                 "remove it, or write it as an escape in double quotes",
-                place=_mark_at(position, source).place,
+                place=source.mark_at(position).place,
             )
         )
     return Composed(composer.root, tuple(composer.mistakes))
@@ -295,8 +295,3 @@ def _syntax(error: MarkedYAMLError, source: Source) -> tuple[str, str]:
     if "cannot start any token" in problem:
         return found, "put the text in quotes"
     return found, "check the brackets, quotes and indentation before this place"
-
-
-def _mark_at(position: int, source: Source) -> Mark:
-    before = Source(source.file, source.text[:position]).lines
-    return Mark(source, len(before), len(before[-1]) + 1)

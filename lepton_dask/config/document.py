@@ -19,6 +19,7 @@ from lepton_dask.config.nodes import (
     descend,
     plain,
 )
+from lepton_dask.config.offsets import mark_in
 from lepton_dask.config.secrets import redact
 from lepton_dask.errors import DocumentPath, Mistake, Place, UserError
 
@@ -73,13 +74,20 @@ class Document:
         return (key if at_key and key is not None else node.mark).place
 
     def locate(self, mistake: Mistake) -> Mistake:
-        """`mistake` with its place, and no value of the environment in its text."""
+        """`mistake` with its place, and no value of the environment in its text. The place of one
+        in a text value is the character in it."""
         return replace(
             mistake,
             found=redact(mistake.found, self.secrets),
             fix=redact(mistake.fix, self.secrets),
-            place=mistake.place or self.place(mistake.path, mistake.at_key),
+            place=mistake.place or self._place_of(mistake),
         )
+
+    def _place_of(self, mistake: Mistake) -> Place:
+        node = self.node(mistake.path)
+        if mistake.offset is None or not isinstance(node, ScalarNode):
+            return self.place(mistake.path, mistake.at_key)
+        return mark_in(node, mistake.offset).place
 
 
 def _entry(node: Node, step: str | int) -> Entry | None:

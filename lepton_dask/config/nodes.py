@@ -7,6 +7,7 @@ is bounded (compose.MAX_DEPTH), so that what follows may recurse.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,20 @@ class Source:
     @cached_property
     def lines(self) -> tuple[str, ...]:
         return tuple(_LINE_BREAK.split(self.text))
+
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        """Where each line starts in the text."""
+        return (0, *(found.end() for found in _LINE_BREAK.finditer(self.text)))
+
+    def index(self, mark: Mark) -> int:
+        """The character of the text that a mark stands at."""
+        return self._starts[mark.line - 1] + mark.column - 1
+
+    def mark_at(self, index: int) -> Mark:
+        """The line and column of a character of the text."""
+        line = bisect_right(self._starts, index)
+        return Mark(self, line, index - self._starts[line - 1] + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ Kernel = Callable[[Sequence[Column], Sequence[Written], ColumnType], Column]
 
 Floats = NDArray[np.float64]
 
-LARGEST_INTEGER = 2.0**53
-"""Beyond it a float64 no longer tells neighbours apart."""
+INEXACT_INTEGER = 2.0**53
+"""From here on a float64 may stand for a neighbour."""
 
 
 def any_missing(columns: Sequence[Column]) -> Bools:
@@ -48,7 +48,7 @@ def usable(values: Floats, missing: Bools, type_: ColumnType) -> NumberColumn:
     """Numbers, missing where they are not finite; integers also where they are not exact."""
     unusable = missing | ~np.isfinite(values)
     if type_.kind == "integer":
-        unusable |= np.abs(values) > LARGEST_INTEGER
+        unusable |= np.abs(values) >= INEXACT_INTEGER
     return NumberColumn(np.where(unusable, 0.0, values), unusable)
 
 

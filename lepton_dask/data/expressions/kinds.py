@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lepton_dask.data.expressions.errors import ExpressionError
@@ -170,3 +170,27 @@ def needs_condition(part: Part, what: str) -> ExpressionError | None:
     compare = {"text": "= 'yes'", "integer": "<> 0", "number": "> 0"}
     fix = f"compare it: {_short(part)} {compare.get(part.type.kind, 'is not null')}"
     return ExpressionError(f"{part}, and {what} a condition", fix, part.offset)
+
+
+def _needs(kinds: tuple[str, ...], what: str, fix: str) -> Callable[[Part], ExpressionError | None]:
+    def needs(part: Part) -> ExpressionError | None:
+        if part.type.kind in kinds and not part.is_null:
+            return None
+        found = "null" if part.is_null else str(part)
+        return ExpressionError(f"{found}, and this needs {what}", fix, part.offset)
+
+    return needs
+
+
+needs_text = _needs(("text",), "text", "nothing is converted here")
+needs_order = _needs(
+    ("integer", "number", "date", "timestamp"), "numbers, dates or timestamps", "write a case"
+)
+NEEDS: dict[str, Callable[[Part], ExpressionError | None]] = {
+    "number": lambda part: needs_number(part, "this needs"),
+    "text": needs_text,
+    "day": _needs(("date", "timestamp"), "a date or a timestamp", "declare it where it is read"),
+    "moment": _needs(("timestamp",), "a timestamp", "a date has no time of day or zone"),
+    "same": lambda _: None,
+    "ordered": lambda _: None,  # looked at when texts have been read as moments
+}

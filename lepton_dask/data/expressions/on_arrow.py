@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lepton_dask.data.arrow import one_array, to_columns
 from lepton_dask.data.arrow_types import arrow_type
 from lepton_dask.data.columns import Column, MomentColumn, NumberColumn, TextColumn
-from lepton_dask.data.expressions.kernels import LARGEST_INTEGER, taken
+from lepton_dask.data.expressions.kernels import INEXACT_INTEGER, taken
 from lepton_dask.data.expressions.on_numpy import KERNELS, positions, windowed
 from lepton_dask.data.expressions.typed import (
     Checked,
@@ -37,7 +37,7 @@ Value: TypeAlias = "pa.Array | TextColumn"
 
 ArrowKernel = Callable[[Sequence[pa.Array], Sequence[Written], ColumnType], pa.Array]
 
-_INT64_END = 2.0**63
+_INT64_END, _INT64_MAX = 2.0**63, 2**63 - 1
 
 
 def evaluate(checked: Checked, table: pa.Table, ordering: Ordering | None = None) -> pa.Array:
@@ -125,9 +125,10 @@ def _finished(value: Value, type_: ColumnType) -> pa.Array:
         levels = pa.array(value.levels, pa.string())
         return pa.DictionaryArray.from_arrays(codes, levels).cast(pa.string())
     if type_.kind == "integer":
-        # Integers that were only passed on may be larger than any float64 that int64 can hold.
-        fits = pc.less(pc.abs(value), _INT64_END)
-        return pc.if_else(fits, value, None).cast(pa.int64(), safe=False)
+        # Integers that were only passed on may have been rounded up, out of int64.
+        beyond = pc.greater_equal(value, _INT64_END)
+        whole = pc.if_else(beyond, 0.0, value).cast(pa.int64())
+        return pc.if_else(beyond, _INT64_MAX, whole)
     return value.cast(arrow_type(type_))
 
 
@@ -154,7 +155,7 @@ def _usable(values: pa.Array, type_: ColumnType) -> pa.Array:
     """Numbers, null where they are not finite; integers also where they are not exact."""
     good = pc.is_finite(values)
     if type_.kind == "integer":
-        good = pc.less_equal(pc.abs(values), LARGEST_INTEGER)
+        good = pc.less(pc.abs(values), INEXACT_INTEGER)
     return pc.if_else(good, values, None)
 
 
@@ -216,6 +217,18 @@ def _nullif(a: pa.Array, b: pa.Array) -> pa.Array:
     return pc.if_else(_true(pc.equal(a, b)), None, a)
 
 
+def _extreme(function: Callable[..., pa.Array]) -> ArrowKernel:
+    """Of moments by their ticks: Arrow compares no timestamps with a zone here."""
+
+    def kernel(values: Sequence[pa.Array], _: Sequence[Written], __: ColumnType) -> pa.Array:
+        type_ = values[0].type
+        if not pa.types.is_timestamp(type_):
+            return function(*values)
+        return function(*(value.cast(pa.int64()) for value in values)).cast(type_)
+
+    return kernel
+
+
 def _part(function: Callable[..., pa.Array]) -> ArrowKernel:
     """A part of dates and moments. What the clocks of a zone show comes from numpy's tables: Arrow
     follows no rule for summer time past 2037."""
@@ -268,8 +281,8 @@ ARROW_KERNELS: Mapping[str, ArrowKernel] = {
     "case_of": _case_of,
     "coalesce": _plain(pc.coalesce),
     "nullif": _plain(_nullif),
-    "least": _plain(pc.min_element_wise),
-    "greatest": _plain(pc.max_element_wise),
+    "least": _extreme(pc.min_element_wise),
+    "greatest": _extreme(pc.max_element_wise),
     "year": _part(pc.year),
     "quarter": _part(pc.quarter),
     "month": _part(pc.month),
