@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, Run
 
@@ -58,6 +60,23 @@ steps:
   scores: {evaluate: {metrics: [roc_auc, log_loss], by: gender}}
 """
 
+BAKEOFF = """\
+name: bakeoff
+vars: {l2: 1.0e-4}
+steps:
+  people: {read: {path: "${env.INCOME:-data/adult/adult.parquet}", missing_values: ["?"]}}
+  parts: {split: {train: 0.7, validation: 0.1, test: 0.2}}
+  features: {prepare: {target: {column: income, positive: ">50K"}}}
+  quick: {from: features, train: {loss: logistic, optimizer: lbfgs, penalty: {l2: "${vars.l2}"}}, \
+priority: {importance: critical}}
+  sparse: {from: features, train: {loss: logistic, penalty: {l1: 1.0e-3}}, \
+priority: {importance: low}}
+  best: {from: [quick, sparse], evaluate: {metrics: [roc_auc, log_loss], \
+choose: {metric: roc_auc, part: validation}}}
+  out: {predict: {part: test}}
+  save: {write: {path: predictions.parquet}}
+"""
+
 
 @pytest.fixture(autouse=True)
 def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,3 +110,20 @@ def test_the_second(run: Run, write_pipeline: WritePipeline) -> None:
         "capital-loss": "log1p",
         "hours-per-week": "none",
     }
+
+
+def test_the_sixth(run: Run, write_pipeline: WritePipeline) -> None:
+    outcome = run(write_pipeline(BAKEOFF))
+    assert outcome.exit_code == 0
+    evaluated = outcome.metrics["best"]
+    assert set(evaluated.candidates) == {"quick", "sparse"}
+    by_validation = {
+        name: scores["validation"]["roc_auc"] for name, scores in evaluated.candidates.items()
+    }
+    assert evaluated.model == max(by_validation, key=by_validation.__getitem__)
+    assert evaluated.scores == evaluated.candidates[evaluated.model]
+    assert evaluated.scores["test"]["roc_auc"] >= 0.90
+    sparse = lepton_dask.load(outcome.folder / "models" / "sparse")
+    assert np.count_nonzero(sparse.coefficients == 0) >= len(sparse.features) // 2
+    saved = pd.read_parquet(outcome.folder / "predictions.parquet")
+    assert len(saved) == evaluated.rows["test"]
