@@ -63,9 +63,10 @@ class BlockPasses:
         loss: str = "logistic",
         l2: float = 0.0,
         validation: Block | None = None,
+        l1: float = 0.0,
     ) -> None:
         self.loss: Loss = LOSSES[loss]
-        self.objective = Objective(self.loss, Penalty(l2=l2))
+        self.objective = Objective(self.loss, Penalty(l1=l1, l2=l2))
         self.blocks, self.levels, self.validation = blocks, tuple(levels), validation
         self.count = 0
 

@@ -374,7 +374,7 @@ def test_bad_60_divergence_ends_with_advice(
     assert done.code == 1
     assert done.stderr.splitlines()[-1] == (
         f"lepton: step 'model': the training diverged: {why}; use a smaller learning_rate, "
-        "learning_rate: auto, or the optimizer lbfgs"
+        "learning_rate: auto, or optimizer: auto"
     )
     assert json.loads((folder / "run.json").read_text())["state"] == "failed"
     assert not (folder / "model").exists()

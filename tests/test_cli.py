@@ -334,13 +334,14 @@ def test_the_last_line_on_stdout_is_the_run_folder(ran: tuple[Exit, Path]) -> No
 @pytest.mark.cluster
 def test_results_are_on_stdout_and_progress_on_stderr(ran: tuple[Exit, Path]) -> None:
     done, folder = ran
-    rows = [line.split() for line in done.stdout.splitlines()[:-1] if line.strip()]
+    rows = [re.split(r" {2,}", line.strip()) for line in done.stdout.splitlines()[:-1]]
     scores = read(folder, "metrics.json")["scores"]
     assert isinstance(scores, dict)
     for part in ("train", "validation", "test"):
         for metric in ("roc_auc", "log_loss"):
             count, value = scores["rows"][part], f"{scores[part][metric]:.4f}"
-            assert [part, str(count), metric, value] in rows
+            counts = f"{count} ({scores['labels'][part]['yes']} are yes)"
+            assert [part, counts, metric, value] in rows
     lines = done.stderr.splitlines()
     assert lines[0].startswith("running people on 2 workers")
     assert lines[1].startswith("dashboard: http://127.0.0.1:")

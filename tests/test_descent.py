@@ -205,13 +205,17 @@ def test_every_mistake_of_a_train_node_is_told_with_its_place():
     train = Train(
         loss="squared",
         penalty={"l1": 0.1},
+        optimizer="lbfgs",
         goal={"metric": "roc_auc", "at_least": 0.9},
         early_stopping={"patience": 3},
     )
     told = {
         mistake.path: str(mistake) for mistake in train_mistakes(train, ("train",), ("a", "train"))
     }
-    assert told[("a", "train", "penalty", "l1")].startswith("l1: not supported yet")
+    assert told[("a", "train", "optimizer")] == (
+        "optimizer: lbfgs needs a smooth objective, and l1 is not; "
+        "use optimizer: fista, or l2 in the place of l1"
+    )
     assert told[("a", "train", "goal", "metric")] == (
         "metric: roc_auc needs a two-class target; the loss is squared"
     )

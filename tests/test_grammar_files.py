@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, Lepton, Run
 
@@ -56,6 +58,23 @@ steps:
         native-country: {minimum_count: 100}
   model: {train: {loss: logistic, goal: {metric: roc_auc, at_least: 0.90}}}
   scores: {evaluate: {metrics: [roc_auc, log_loss], by: gender}}
+"""
+
+BAKEOFF = """\
+name: bakeoff
+vars: {l2: 1.0e-4}
+steps:
+  people: {read: {path: "${env.INCOME:-data/adult/adult.parquet}", missing_values: ["?"]}}
+  parts: {split: {train: 0.7, validation: 0.1, test: 0.2}}
+  features: {prepare: {target: {column: income, positive: ">50K"}}}
+  quick: {from: features, train: {loss: logistic, optimizer: lbfgs, penalty: {l2: "${vars.l2}"}}, \
+priority: {importance: critical}}
+  sparse: {from: features, train: {loss: logistic, penalty: {l1: 1.0e-3}}, \
+priority: {importance: low}}
+  best: {from: [quick, sparse], evaluate: {metrics: [roc_auc, log_loss], \
+choose: {metric: roc_auc, part: validation}}}
+  out: {predict: {part: test}}
+  save: {write: {path: predictions.parquet}}
 """
 
 
@@ -139,3 +158,20 @@ def test_the_fifth_is_told_what_is_not_supported_yet(
         "hash: text hashing is not supported yet",
         "loss: the multinomial loss is not supported yet",
     ]
+
+
+def test_the_sixth(run: Run, write_pipeline: WritePipeline) -> None:
+    outcome = run(write_pipeline(BAKEOFF))
+    assert outcome.exit_code == 0
+    evaluated = outcome.metrics["best"]
+    assert set(evaluated.candidates) == {"quick", "sparse"}
+    by_validation = {
+        name: scores["validation"]["roc_auc"] for name, scores in evaluated.candidates.items()
+    }
+    assert evaluated.model == max(by_validation, key=by_validation.__getitem__)
+    assert evaluated.scores == evaluated.candidates[evaluated.model]
+    assert evaluated.scores["test"]["roc_auc"] >= 0.90
+    sparse = lepton_dask.load(outcome.folder / "models" / "sparse")
+    assert np.count_nonzero(sparse.coefficients == 0) >= len(sparse.features) // 2
+    saved = pd.read_parquet(outcome.folder / "predictions.parquet")
+    assert len(saved) == evaluated.rows["test"]

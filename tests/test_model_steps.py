@@ -253,6 +253,7 @@ def test_class_metrics_are_those_of_scikit_learn(
         for level, group in scores["by"][part].items():
             of_level = some["job"].isna() if level == "(missing)" else some["job"] == level
             assert group.pop("rows") == of_level.sum()
+            assert group.pop("positives") == y[of_level].sum()
             if y[of_level].nunique() == 2:
                 expected = class_scores(
                     y[of_level], p[of_level], some["w"][of_level], model.threshold

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.optimizers import OPTIMIZERS, GradientDescent, Lbfgs, Optimizer
+from lepton_dask.learn.optimizers import OPTIMIZERS, Fista, GradientDescent, Lbfgs, Optimizer
 from lepton_dask.learn.optimizers.base import MAX_HALVINGS
 from lepton_dask.learn.optimizers.line_search import LineSearch
 from lepton_dask.learn.train import Train, choose_optimizer
@@ -33,6 +33,7 @@ ROWS = [
     Row(GradientDescent(), 1e-8, 1500),
     Row(GradientDescent(learning_rate=0.3), 1e-6, 3000),
     Row(GradientDescent(start="random"), 1e-8, 1500),
+    Row(Fista(), 1e-8, 200),
 ]
 every_optimizer = pytest.mark.parametrize(
     "row", ROWS, ids=lambda row: str(row.optimizer).replace(" ", ",") or row.optimizer.name
@@ -234,7 +235,7 @@ def test_auto_chooses_and_says_why():
 @pytest.mark.parametrize(
     ("optimizer", "words"),
     [
-        ("adm", "'auto' or 'gradient_descent' or 'lbfgs'"),
+        ("adm", "'auto' or 'fista' or 'gradient_descent' or 'lbfgs'"),
         ({}, "expected one optimizer, found none"),
         ({"lbfgs": {}, "gradient_descent": {}}, "found gradient_descent, lbfgs"),
         ({"lbfgs": {"history": 0}}, "greater than 0"),

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunSummary
+from lepton_dask.data.prepared import label_text
 from lepton_dask.plan.planned import Plan
 from lepton_dask.run.outcome import Evaluated, RunOutcome
 
@@ -72,14 +73,23 @@ def scores(outcome: RunOutcome) -> Iterator[Table]:
             for metric, value in values.items():
                 others = [baselines[name].get(part, {}).get(metric) for name in baselines]
                 shown = map(_score, (value, *others))
-                _add_row(table, part, _count(evaluated.rows[part]), metric, *shown)
+                _add_row(table, part, _rows(evaluated, part), metric, *shown)
         yield table
+
+
+def _rows(evaluated: Evaluated, part: str) -> str:
+    """`113`, or with two classes `113 (42 are 0)`: how many are of the positive one."""
+    rows = _count(evaluated.rows[part])
+    if evaluated.positive is None:
+        return rows
+    label = label_text(evaluated.positive)
+    return f"{rows} ({_count(evaluated.labels[part][label])} are {label})"
 
 
 def _title(step: str, evaluated: Evaluated) -> str:
     title = f"{step}: model '{evaluated.model}'"
     if evaluated.positive is not None:
-        title += f", positive {evaluated.positive}"
+        title += f", positive {label_text(evaluated.positive)}"
     if evaluated.threshold is not None:
         title += f", threshold {evaluated.threshold:.4g}"
     return title

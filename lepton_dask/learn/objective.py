@@ -1,4 +1,7 @@
-"""The objective: J(theta) = (1 / sum w) sum_i w_i l(y_i, z_i) + (l2 / 2) |b|^2, intercept free."""
+"""The objective, the intercept free:
+
+J(theta) = (1 / sum w) sum_i w_i l(y_i, z_i) + l1 |b|_1 + (l2 / 2) |b|^2.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,38 @@ import numpy as np
 from lepton_dask.errors import RunError
 from lepton_dask.learn.kernel import ChunkSums, ColumnSums
 from lepton_dask.learn.losses import Loss
-from lepton_dask.learn.penalty import Penalty
+from lepton_dask.learn.penalty import Penalty, shrink
 from lepton_dask.matrix import Floats
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The objective at `theta` (D + 1,): its value and its gradient (D + 1,)."""
+    """The objective at `theta` (D + 1,): its value, and the gradient (D + 1,) of all of it but
+    l1 |b|_1, which has none where a coefficient is 0."""
 
     theta: Floats
     value: float
     gradient: Floats
+    l1: float = 0.0
+
+    @cached_property
+    def subgradient(self) -> Floats:
+        """The smallest subgradient (D + 1,), 0 at the minimum alone; without l1 the gradient.
+
+        g_j + l1 sign(b_j) where b_j is not 0, else what l1 leaves of g_j.
+        """
+        if self.l1 == 0.0:
+            return self.gradient
+        smallest = self.gradient.copy()
+        b, g = self.theta[:-1], self.gradient[:-1]
+        smallest[:-1] = np.where(b == 0, shrink(g, self.l1), g + self.l1 * np.sign(b))
+        return smallest
 
     @cached_property
     def gradient_norm(self) -> float:
-        """The largest absolute partial derivative."""
-        return float(np.max(np.abs(self.gradient)))
+        """The largest absolute entry of the smallest subgradient: the largest absolute partial
+        derivative, where there is no l1."""
+        return float(np.max(np.abs(self.subgradient)))
 
     @cached_property
     def finite(self) -> bool:
@@ -49,12 +68,12 @@ class Objective:
     penalty: Penalty
 
     def evaluate(self, theta: Floats, sums: ChunkSums) -> Evaluation:
-        """J and its gradient from the sums over all rows."""
+        """J and the gradient of its smooth part from the sums over all rows."""
         coefficients = theta[:-1]
         gradient = sums.gradient / sums.weight
         gradient[:-1] += self.penalty.smooth_gradient(coefficients)
-        value = sums.loss / sums.weight + self.penalty.smooth_value(coefficients)
-        return Evaluation(theta, value, gradient)
+        value = sums.loss / sums.weight + self.penalty.value(coefficients)
+        return Evaluation(theta, value, gradient, self.penalty.l1)
 
     def null_model(self, sums: ColumnSums) -> NullModel:
         """Zeros, and the intercept at link(weighted mean of y).

@@ -21,10 +21,16 @@ class Penalty(Component):
     def smooth(self) -> bool:
         return self.l1 == 0.0
 
-    def smooth_value(self, coefficients: Floats) -> float:
-        """(l2 / 2) |b|^2 for b of shape (D,)."""
-        return 0.5 * self.l2 * float(coefficients @ coefficients)
+    def value(self, coefficients: Floats) -> float:
+        """l1 |b|_1 + (l2 / 2) |b|^2 for b of shape (D,)."""
+        smooth = 0.5 * self.l2 * float(coefficients @ coefficients)
+        return smooth + self.l1 * float(np.sum(np.abs(coefficients)))
 
     def smooth_gradient(self, coefficients: Floats) -> Floats:
         """l2 b, shape (D,)."""
         return self.l2 * coefficients
+
+
+def shrink(coefficients: Floats, threshold: Floats | float) -> Floats:
+    """sign(b) max(|b| - threshold, 0), elementwise: the proximal step of threshold |b|_1."""
+    return np.sign(coefficients) * np.maximum(np.abs(coefficients) - threshold, 0.0)

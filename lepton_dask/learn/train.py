@@ -15,6 +15,7 @@ from lepton_dask.learn.metrics import metric_mistake
 from lepton_dask.learn.optimizers import (
     AUTO,
     OPTIMIZERS,
+    Fista,
     Lbfgs,
     Optimizer,
     OptimizerChoice,
@@ -40,7 +41,8 @@ def _is_there(loss: object) -> object:
 class Train(Component):
     """min over b: (1 / sum w) sum_i w_i loss(y_i, x_i'b + b_0) + l1 |b|_1 + (l2 / 2) |b|^2.
 
-    Ends when the largest partial derivative is at most `tolerance`, after `max_passes` passes over
+    Ends when the largest partial derivative (with l1, that of the smallest subgradient) is at most
+    `tolerance`, after `max_passes` passes over
     the training part, by `early_stopping`, or as soon as `goal` is met on the validation part.
     """
 
@@ -63,6 +65,8 @@ def choose_optimizer(train: Train) -> tuple[Optimizer[Any], str]:
     choice = train.optimizer
     if isinstance(choice, OptimizerTable):
         return choice.optimizer, "as the pipeline says"
+    if choice == AUTO and not train.penalty.smooth:
+        return Fista(), "l1 has a kink at 0: its steps end there exactly, and take a pass each"
     if choice == AUTO:
         return Lbfgs(), f"the {train.loss} loss is smooth: few passes, each a loss and a gradient"
     return OPTIMIZERS[choice](), "as the pipeline says"
@@ -73,14 +77,11 @@ def train_mistakes(
 ) -> tuple[Mistake, ...]:
     """What a `train` node asks for and cannot have; `parts` are its input's, `path` the node's."""
     mistakes = []
-    if not train.penalty.smooth:
-        mistakes.append(
-            Mistake(
-                (*path, "penalty", "l1"),
-                "not supported yet",
-                "l1 comes with the optimizers prox_newton and fista; use l2",
-            )
-        )
+    optimizer, _ = choose_optimizer(train)
+    if not train.penalty.smooth and not optimizer.takes_l1:
+        found = f"{optimizer.name} needs a smooth objective, and l1 is not"
+        fix = "use optimizer: fista, or l2 in the place of l1"
+        mistakes.append(Mistake((*path, "optimizer"), found, fix))
     if train.goal is not None and (words := metric_mistake(train.goal.metric, train.loss)):
         mistakes.append(Mistake((*path, "goal", "metric"), words))
     wanting = [key for key in ("goal", "early_stopping") if getattr(train, key) is not None]

@@ -45,6 +45,8 @@ def _planned(column: Treated) -> PlannedColumn:
 def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
     optimizer, reason = choose_optimizer(train)
     why = [f"{train.loss} loss, {type(optimizer).name}: {reason}"]
+    if train.penalty.l1:
+        why.append(f"l1 {train.penalty.l1:g}: coefficients that it switches off are 0")
     if train.penalty.l2:
         why.append(f"l2 {train.penalty.l2:g}")
     if train.goal is not None:

@@ -95,6 +95,19 @@ def draw_split(split: Split, table: TableShape, at: DocumentPath) -> Drawn:
         why=(f"{', '.join(parts)}: {_how(split)}",),
         columns=unchanged_columns(table),
         mistakes=tuple(mistakes),
+        warnings=tuple(_past_and_future(split, table)),
+    )
+
+
+def _past_and_future(split: Split, table: TableShape) -> Iterator[str]:
+    """A warning where rows that bear a time go to the parts at random."""
+    moments = [name for name, type_ in table.schema.items() if type_.kind in ("date", "timestamp")]
+    if not moments or table.parts or split.time or split.group or split.column:
+        return
+    name = moments[0]
+    yield (
+        f"the parts are drawn at random, and '{name}' is a {table.schema[name].kind}: a model that "
+        f"forecasts is tested on the future with 'split: {{time: {name}}}'"
     )
 
 

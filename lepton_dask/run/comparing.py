@@ -86,7 +86,10 @@ def scores_by_level(
             tasks = work.map("level", _of_level, chunks, repeat(level))
             predictions = Predictions.of_chunks(tasks, value.features.shards[part].rows)
             scores = score(work.dispatch, predictions, metrics, loss.task, threshold=threshold)
-            found[part][level] = {"rows": scores.rows, **scores.values}
+            counts: dict[str, float | None] = {"rows": scores.rows}
+            if scores.positives is not None:
+                counts["positives"] = scores.positives
+            found[part][level] = counts | scores.values
     return found
 
 

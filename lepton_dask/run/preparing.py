@@ -29,6 +29,7 @@ from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block, DesignMatrix
 from lepton_dask.run.deriving import evaluate_columns
+from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
@@ -63,8 +64,10 @@ def prepare_table(
     shards = {
         name: _shards(work, name, part, fitted.prepared) for name, part in table.parts.items()
     }
+    value = FeaturesValue(table, fitted.prepared, shards)
+    suspect(work, value, all_rows, training)
     profile: dict[str, object] = {"all": all_rows.to_json(), "train": training.to_json()}
-    return FeaturesValue(table, fitted.prepared, shards), profile
+    return value, profile
 
 
 def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:

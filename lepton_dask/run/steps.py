@@ -74,7 +74,7 @@ def run_step(running: Running, step: Step, inputs: Sequence[StepValue]) -> Resul
     """Runs one step. Errors come out with the step's name on them."""
     work = running.work(step)
     try:
-        return _run(running, work, step, inputs)
+        return _with_rows(_run(running, work, step, inputs), inputs)
     except RunError as error:
         raise error.within(step.name) from error
 
@@ -105,6 +105,15 @@ def _run(running: Running, work: Work, step: Step, inputs: Sequence[StepValue]) 
             path = write_table(work, write, table, running.records.folder)
             return Result(None, f"{table.rows:,} rows in {path.name}")
     raise AssertionError(f"{step.name}: {step.verb} over {inputs}")
+
+
+def _with_rows(result: Result, inputs: Sequence[StepValue]) -> Result:
+    """The rows that came in and those that go out, where a table's rows did not all stay."""
+    before = next((value.rows for value in inputs if isinstance(value, TableValue)), None)
+    after = result.value.rows if isinstance(result.value, TableValue | FeaturesValue) else before
+    if before is None or after is None or before == after:
+        return result
+    return replace(result, summary=f"{before:,} -> {after:,} rows; {result.summary}")
 
 
 def _table(table: TableValue) -> Result:

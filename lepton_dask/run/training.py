@@ -76,7 +76,7 @@ def _tell(work: Work, train: Train, descent: Descent) -> None:
     if descent.stopped.code == "diverged":
         raise RunError(
             f"the training diverged: {descent.stopped.reason}",
-            fix="use a smaller learning_rate, learning_rate: auto, or the optimizer lbfgs",
+            fix="use a smaller learning_rate, learning_rate: auto, or optimizer: auto",
             step=work.step,
         )
     if descent.stopped.code == "max_passes" and train.tolerance > 0:

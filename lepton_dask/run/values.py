@@ -98,6 +98,10 @@ class FeaturesValue:
     prepared: Prepared
     shards: Mapping[PartName, Shards]
 
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.shards.values())
+
     def one_part(self, name: PartName) -> FeaturesValue:
         """One part of the rows, prepared as all of them are."""
         return replace(self, table=self.table.one_part(name), shards={"all": self.shards[name]})

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from lepton_dask.component import Component
 from lepton_dask.learn.optimizers.base import Ending, Optimizer, State
+from lepton_dask.learn.optimizers.fista import Fista
 from lepton_dask.learn.optimizers.gradient_descent import GradientDescent
 from lepton_dask.learn.optimizers.lbfgs import Lbfgs
 
@@ -20,6 +21,7 @@ __all__ = [
     "AUTO",
     "OPTIMIZERS",
     "Ending",
+    "Fista",
     "GradientDescent",
     "Lbfgs",
     "Optimizer",
@@ -32,6 +34,7 @@ __all__ = [
 class OptimizerTable(Component):
     """`{NAME: {...}}`: exactly one name."""
 
+    fista: Fista | None = None
     gradient_descent: GradientDescent | None = None
     lbfgs: Lbfgs | None = None
 

@@ -39,7 +39,9 @@ StateT = TypeVar("StateT", bound=State)
 
 
 class Optimizer(Component, ABC, Generic[StateT]):
-    """Minimises a smooth convex objective that somebody else evaluates.
+    """Minimises a convex objective that somebody else evaluates.
+
+    It is smooth, but for l1 |b|_1 where the optimizer `takes_l1`.
 
         state = optimizer.start(theta, curvature)
         while state.ended is None:
@@ -51,6 +53,7 @@ class Optimizer(Component, ABC, Generic[StateT]):
     """
 
     name: ClassVar[str]
+    takes_l1: ClassVar[bool] = False
 
     def initial_theta(self, null: Floats, seed: int) -> Floats:  # noqa: ARG002 - for overrides
         """Where to start, given the model without features: there, unless overridden."""

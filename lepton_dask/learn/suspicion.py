@@ -1,0 +1,69 @@
+"""How far one column alone tells the two classes apart: counts by bin, and the area that they give.
+
+A column that nearly gives the answer away was most often written down after it was known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton_dask.matrix import Block, Floats
+
+Counts = NDArray[np.int64]
+"""Rows of a part by bin and class: (bins, 2), the negative class first."""
+
+SUSPICIOUS = 0.99
+LEAST_ROWS = 10
+"""Rows that each class needs: of fewer, some column of many ranks all by chance."""
+
+
+def class_counts(block: Block, edges: Sequence[Floats], levels: Sequence[int]) -> Counts:
+    """A chunk's rows by bin and class, the bins of all columns one after the other.
+
+    `edges` are ascending, for each dense column that is to be counted (all, or none): n edges make
+    n + 1 bins, each from an edge on to the next. The bins of a code column are its levels.
+    """
+    positive = (block.target == 1.0).astype(np.int64)
+    columns: list[tuple[NDArray[np.integer], int]] = [
+        (np.searchsorted(at, block.dense[:, p], side="right"), len(at) + 1)
+        for p, at in enumerate(edges)
+    ]
+    columns += [(block.codes[:, q], count) for q, count in enumerate(levels)]
+    counted = [
+        np.bincount(2 * bins + positive, minlength=2 * count).reshape(count, 2)
+        for bins, count in columns
+    ]
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *counted])
+
+
+def split_columns(counts: Counts, widths: Sequence[int]) -> list[Counts]:
+    """The counts of each column, which has `widths[i]` bins."""
+    ends = np.cumsum([0, *widths])
+    return [counts[start:stop] for start, stop in pairwise(ends)]
+
+
+def area(counts: Counts) -> float | None:
+    """The area under the ROC curve of the bins in ascending order, ties counted half; whichever
+    class is the higher. None where a class has fewer than LEAST_ROWS rows."""
+    negative, positive = counts.T
+    if min(negative.sum(), positive.sum()) < LEAST_ROWS:
+        return None
+    below = np.cumsum(negative) - negative
+    concordant = float(np.sum(positive * (below + 0.5 * negative)))
+    share = concordant / (float(negative.sum()) * float(positive.sum()))
+    return max(share, 1.0 - share)
+
+
+def level_area(counts: Counts, training: Counts) -> float | None:
+    """The area of a code column's levels, in the order of the training rows' positive share."""
+    rows = training.sum(axis=1)
+    whole = training[:, 1].sum() / max(1, rows.sum())
+    share = np.divide(training[:, 1], rows, out=np.full(len(rows), whole), where=rows > 0)
+    shares, place = np.unique(share, return_inverse=True)
+    by_share = np.zeros((len(shares), 2), dtype=np.int64)
+    np.add.at(by_share, place, counts)
+    return area(by_share)
