@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from lepton_dask.config.load import (
     load_config,
 )
 from lepton_dask.config.mistakes import in_order, suggestion
-from lepton_dask.config.pipeline import Step
+from lepton_dask.config.pipeline import Pipeline, Step
 from lepton_dask.data.derive import Derive
 from lepton_dask.data.roots import Roots, is_url
 from lepton_dask.errors import DocumentPath, LeptonError, Mistake, UserError
@@ -87,7 +87,7 @@ def load_and_plan(
     except LeptonError as error:
         raise redacted(error, Redactor((*loaded.secrets, *config.secrets))) from None
     warnings = (*loaded.warnings, *map(loaded.document.locate, planning.warnings))
-    steps = _steps_until(loaded, until)
+    steps = steps_until(loaded.pipeline, until)
     return PlannedRun(loaded, config, planning, project, steps, warnings)
 
 
@@ -120,9 +120,9 @@ def roots_of(config: LoadedConfig, pipeline: Path) -> Roots:
     return Roots(tuple(dict.fromkeys(folders)))
 
 
-def _steps_until(loaded: LoadedPipeline, until: str | None) -> tuple[Step, ...]:
+def steps_until(pipeline: Pipeline, until: str | None) -> tuple[Step, ...]:
     """The step named and all that it needs; without a name, all."""
-    steps = loaded.pipeline.steps
+    steps = pipeline.steps
     if until is None:
         return steps
     by_name = {step.name: step for step in steps}
@@ -157,10 +157,11 @@ def run_planned(
     emit = Emitter(*listeners, log)
     try:
         records.begin(planned.loaded.as_run, planned.plan)
-        _run(planned, scheduler, records, emit)
+        with started(planned, scheduler, records, emit) as (running, check):
+            walk(running, planned.steps, check)
         records.finish()
     except BaseException as error:
-        placed = _placed(error, planned, redactor)
+        placed = placed_error(error, planned, redactor)
         code = placed.exit_code if isinstance(placed, LeptonError) else BUG_EXIT_CODE
         emit(RunFailed(str(placed), code, str(folder.final)))
         log.close()
@@ -178,7 +179,7 @@ def run_planned(
     return outcome
 
 
-def _placed(error: BaseException, planned: PlannedRun, redactor: Redactor) -> BaseException:
+def placed_error(error: BaseException, planned: PlannedRun, redactor: Redactor) -> BaseException:
     """The error without secrets; a mistake that the data showed, with its place in the pipeline's
     file."""
     if isinstance(error, UserError):
@@ -186,9 +187,14 @@ def _placed(error: BaseException, planned: PlannedRun, redactor: Redactor) -> Ba
     return redacted(error, redactor) if isinstance(error, LeptonError) else error
 
 
-def _run(
+@contextmanager
+def started(
     planned: PlannedRun, scheduler: str | None, records: Records, emit: Callable[[Event], None]
-) -> None:
+) -> Iterator[tuple[Running, Callable[[], None]]]:
+    """A cluster on which the planned steps can run, and the check that every wait makes.
+
+    Raises UserError where the workers lack what the steps need, ClusterError without a cluster.
+    """
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         session = stack.enter_context(
@@ -215,10 +221,10 @@ def _run(
             planned.planning,
             planned.project,
             records,
-            Dispatch(session.client),
+            Dispatch(session.client, check=check),
             emit,
         )
-        walk(running, planned.steps, check)
+        yield running, check
 
 
 def _warned(warning: Mistake) -> Warned:

@@ -52,15 +52,13 @@ def prepare_table(
     if mistakes:
         raise UserError(mistakes)
     profiled = profile_parts(work, table)
-    training = profiled.parts[table.training()]
-    fitted = fit(treated, prepare, profiled.whole, training, at=work.at, task=task)
+    fitted = fit(treated, prepare, profiled.whole, profiled.training, at=work.at, task=task)
     for warning in fitted.warnings:
         work.warn(warning)
     shards = {
         name: _shards(work, name, part, fitted.prepared) for name, part in table.parts.items()
     }
-    profile = profiled.to_json() | {"train": training.to_json()}
-    return FeaturesValue(table, fitted.prepared, shards), profile
+    return FeaturesValue(table, fitted.prepared, shards), profiled.to_json()
 
 
 def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> Shards:

@@ -1,4 +1,4 @@
-"""The profile pass: a table's profile by part, and how likely each chunk is under the whole."""
+"""The profile pass: a table's profile, and how likely each chunk is under the whole."""
 
 from __future__ import annotations
 
@@ -71,16 +71,19 @@ class ChunkLikelihood:
 
 @dataclass(frozen=True)
 class Profiled:
-    """What the profile pass found."""
+    """What the profile pass found of all rows, of those to train on, and of each chunk."""
 
     whole: Profile
-    parts: Mapping[PartName, Profile]
+    training: Profile
     chunks: tuple[ChunkLikelihood, ...]
 
     def to_json(self) -> dict[str, object]:
-        """All rows, and the chunks that they came in."""
-        chunks = [chunk.to_json() for chunk in self.chunks]
-        return {"all": self.whole.to_json(), "chunks": chunks}
+        """A step's entry in profile.json."""
+        return {
+            "all": self.whole.to_json(),
+            "train": self.training.to_json(),
+            "chunks": [chunk.to_json() for chunk in self.chunks],
+        }
 
 
 def profile_parts(work: Work, table: TableValue) -> Profiled:
@@ -96,7 +99,7 @@ def profile_parts(work: Work, table: TableValue) -> Profiled:
     for chunk in chunks:
         if chunk.unlikely is not None:
             work.warn(str(chunk))
-    return Profiled(whole, parts, chunks)
+    return Profiled(whole, parts[table.training()], chunks)
 
 
 def _likelihoods(
