@@ -183,6 +183,39 @@ def run(
 
 
 @app.command()
+def profile(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="FILE_OR_PIPELINE", help="A file, a glob, a URL, or a pipeline."),
+    ],
+    on: On = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every column of a table as it is.
+
+    Of a file, or of the table that a pipeline's first prepare step takes. Every row is read; files
+    that are far less likely than the others are told. Nothing is written.
+    """
+    from lepton_dask.cli import profiles
+    from lepton_dask.run.profile_table import plan_profile, profile_planned
+
+    err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+    with _failing_in_json() if as_json else nullcontext():
+        profiling = plan_profile(what, on=on)
+        redactor = Redactor(profiling.planned.secrets)
+        for note in profiling.notes:
+            print(note, file=sys.stderr)
+        listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
+        with listener:
+            profiled = profile_planned(profiling, scheduler=scheduler, listeners=(listener,))
+    if as_json:
+        _print_json(redactor.document({profiling.step: profiled.to_json()}))
+    else:
+        _out().print(profiles.profile(profiling.table, profiled.whole, redactor))
+
+
+@app.command()
 def predict(
     model: Annotated[
         Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A run, or a model's folder.")

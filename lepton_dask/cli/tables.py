@@ -16,7 +16,8 @@ from lepton_dask.plan.planned import Plan
 from lepton_dask.run.outcome import Evaluated, RunOutcome
 
 
-def _table(title: str, *headings: str) -> Table:
+def make_table(title: str, *headings: str) -> Table:
+    """An empty table with a title above it."""
     table = Table(
         title=Text(title, "table.title"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False
     )
@@ -25,7 +26,7 @@ def _table(title: str, *headings: str) -> Table:
     return table
 
 
-def _add_row(table: Table, *cells: str) -> None:
+def add_row(table: Table, *cells: str) -> None:
     """A row of plain text: in a string, Rich would take the unit in `Power [kWh]` for markup."""
     table.add_row(*map(Text, cells))
 
@@ -35,11 +36,11 @@ def _count(number: int | None) -> str:
 
 
 def steps(plan: Plan, redactor: Redactor) -> Table:
-    table = _table(
+    table = make_table(
         plan.pipeline, "step", "verb", "from", "chunks", "rows", "size", "priority", "why"
     )
     for step in plan.steps:
-        _add_row(
+        add_row(
             table,
             step.name,
             step.verb,
@@ -57,10 +58,10 @@ def columns(plan: Plan, redactor: Redactor) -> Iterator[Table]:
     for step in plan.steps:
         if not step.columns:
             continue
-        table = _table(f"{step.name} ({step.verb})", "column", "type", "treatment", "why")
+        table = make_table(f"{step.name} ({step.verb})", "column", "type", "treatment", "why")
         for column in step.columns:
             cells = (column.name, column.type, column.treatment, column.reason)
-            _add_row(table, *map(redactor.text, cells))
+            add_row(table, *map(redactor.text, cells))
         yield table
 
 
@@ -68,12 +69,12 @@ def scores(outcome: RunOutcome) -> Iterator[Table]:
     """A table for each evaluate step: every metric by part, with the baselines' beside it."""
     for step, evaluated in outcome.metrics.items():
         baselines = evaluated.baselines
-        table = _table(_title(step, evaluated), "part", "rows", "metric", "value", *baselines)
+        table = make_table(_title(step, evaluated), "part", "rows", "metric", "value", *baselines)
         for part, values in evaluated.scores.items():
             for metric, value in values.items():
                 others = [baselines[name].get(part, {}).get(metric) for name in baselines]
                 shown = map(_score, (value, *others))
-                _add_row(table, part, _rows(evaluated, part), metric, *shown)
+                add_row(table, part, _rows(evaluated, part), metric, *shown)
         yield table
 
 
@@ -100,9 +101,9 @@ def _score(value: float | None) -> str:
 
 
 def runs(found: Sequence[RunSummary]) -> Table:
-    table = _table("", "run", "state", "exit", "seconds", "metrics")
+    table = make_table("", "run", "state", "exit", "seconds", "metrics")
     for run in found:
-        _add_row(
+        add_row(
             table,
             run.folder.name,
             run.state,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def load_and_plan(
         planning = make_plan(loaded.pipeline, roots_of(config, path), project)
         found = (*planning.mistakes, *kept_secrets(loaded.document))
         mistakes = (*draft.mistakes, *map(loaded.document.locate, found))
-        steps = _steps_until(loaded, until, mistakes)
+        steps = steps_until(loaded, until, mistakes)
         names = {step.name for step in steps}
         aside = [each for each in mistakes if until is not None and _is_elsewhere(each, names)]
         mistakes = tuple(each for each in mistakes if each not in aside)
@@ -130,8 +130,8 @@ def _is_elsewhere(mistake: Mistake, steps: Collection[str]) -> bool:
     return False
 
 
-def _steps_until(
-    loaded: LoadedPipeline, until: str | None, mistakes: Sequence[Mistake]
+def steps_until(
+    loaded: LoadedPipeline, until: str | None, mistakes: Sequence[Mistake] = ()
 ) -> tuple[Step, ...]:
     """The step named and all that it needs; without a name, all.
 
@@ -174,10 +174,11 @@ def run_planned(
     emit = Emitter(*listeners, log)
     try:
         records.begin(planned.loaded.as_run, planned.plan)
-        _run(planned, scheduler, records, emit)
+        with started(planned, scheduler, records, emit) as (running, check):
+            walk(running, planned.steps, check)
         records.finish()
     except BaseException as error:
-        placed = _placed(error, planned, redactor)
+        placed = placed_error(error, planned, redactor)
         code = placed.exit_code if isinstance(placed, LeptonError) else BUG_EXIT_CODE
         emit(RunFailed(str(placed), code, str(folder.final)))
         log.close()
@@ -195,7 +196,7 @@ def run_planned(
     return outcome
 
 
-def _placed(error: BaseException, planned: PlannedRun, redactor: Redactor) -> BaseException:
+def placed_error(error: BaseException, planned: PlannedRun, redactor: Redactor) -> BaseException:
     """The error without secrets; a mistake that the data showed, with its place in the pipeline's
     file."""
     if isinstance(error, UserError):
@@ -203,9 +204,14 @@ def _placed(error: BaseException, planned: PlannedRun, redactor: Redactor) -> Ba
     return redacted(error, redactor) if isinstance(error, LeptonError) else error
 
 
-def _run(
+@contextmanager
+def started(
     planned: PlannedRun, scheduler: str | None, records: Records, emit: Callable[[Event], None]
-) -> None:
+) -> Iterator[tuple[Running, Callable[[], None]]]:
+    """A cluster on which the planned steps can run, and the check that every wait makes.
+
+    Raises UserError where the workers lack what the steps need, ClusterError without a cluster.
+    """
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         session = stack.enter_context(
@@ -233,10 +239,10 @@ def _run(
             kept_patterns(planned.loaded.document),
             planned.project,
             records,
-            Dispatch(session.client),
+            Dispatch(session.client, check=check),
             emit,
         )
-        walk(running, planned.steps, check)
+        yield running, check
 
 
 def _warned(warning: Mistake) -> Warned:

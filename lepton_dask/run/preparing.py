@@ -6,7 +6,6 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 from itertools import repeat
 from typing import Any
 
@@ -19,7 +18,6 @@ from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
-from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.tables import to_table
 from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
@@ -29,6 +27,7 @@ from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block, DesignMatrix
 from lepton_dask.run.deriving import evaluate_columns
+from lepton_dask.run.profiling import profile_parts
 from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
@@ -50,24 +49,22 @@ class DesignFacts:
 def prepare_table(
     work: Work, prepare: Prepare, table: TableValue, task: Task
 ) -> tuple[FeaturesValue, dict[str, object]]:
-    """The prepared parts, and profile.json's entry: of all rows, and of the training rows."""
+    """The prepared parts, and profile.json's entry: of all rows, of the training rows, and
+    how likely each chunk is."""
     treated, mistakes = resolve_treatments(prepare, table.schema, work.at, task)
     if mistakes:
         raise UserError(mistakes)
     table = _with_target(work, prepare, table)
-    profiles = _profiles(work, table)
-    training = profiles[table.training()]
-    all_rows = reduce(merge_profiles, profiles.values())
-    fitted = fit(treated, prepare, all_rows, training, at=work.at, task=task)
+    profiled = profile_parts(work, table)
+    fitted = fit(treated, prepare, profiled.whole, profiled.training, at=work.at, task=task)
     for warning in fitted.warnings:
         work.warn(warning)
     shards = {
         name: _shards(work, name, part, fitted.prepared) for name, part in table.parts.items()
     }
     value = FeaturesValue(table, fitted.prepared, shards)
-    suspect(work, value, all_rows, training)
-    profile: dict[str, object] = {"all": all_rows.to_json(), "train": training.to_json()}
-    return value, profile
+    suspect(work, value, profiled.whole, profiled.training)
+    return value, profiled.to_json()
 
 
 def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
@@ -84,15 +81,6 @@ def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
         prepare.target.group,
         at=(*work.at, "target", "order"),
     ).table
-
-
-def _profiles(work: Work, table: TableValue) -> dict[PartName, Profile]:
-    by_part = {
-        name: work.map("profile", _profile, part.partitions) for name, part in table.parts.items()
-    }
-    work.settle([future for futures in by_part.values() for future in futures], "chunks profiled")
-    merged = work.reduce("merge", merge_profiles, list(by_part.values()))
-    return dict(zip(by_part, merged, strict=True))
 
 
 def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> Shards:
@@ -148,11 +136,6 @@ def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepare
 
 def _field(block: Block, field: str) -> Any:
     return getattr(block, field)
-
-
-def _profile(frame: pd.DataFrame) -> Profile:
-    table, _ = to_table(frame)
-    return profile_table(table)
 
 
 def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts]:

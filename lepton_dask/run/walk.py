@@ -18,13 +18,17 @@ POLL_S = 0.2
 MOST_SIDE_BY_SIDE = 16
 
 
-def walk(running: Running, steps: Sequence[Step], check: Callable[[], None]) -> None:
-    """Runs the steps, each as soon as what it takes is there.
+def walk(
+    running: Running, steps: Sequence[Step], check: Callable[[], None], keep: str | None = None
+) -> StepValue | None:
+    """Runs the steps, each as soon as what it takes is there; returns what `keep` names: a step's
+    value, or one part of it.
 
     When a step fails, the others are told to stop by the same `check` that they wait with, and the
     first error is raised.
     """
     by_name = {step.name: step for step in steps}
+    kept = None if keep is None else keep.partition(".")[0]
     values: dict[str, StepValue | None] = {}
     tasks: dict[Future[Result], str] = {}
     failing = _Failing(check)
@@ -38,7 +42,7 @@ def walk(running: Running, steps: Sequence[Step], check: Callable[[], None]) -> 
                     step = by_name[instruction.step]
                     inputs = [_taken(step.name, name, values) for name in step.inputs]
                     tasks[pool.submit(_timed, running, step, inputs)] = step.name
-                else:
+                elif instruction.step != kept:
                     values.pop(instruction.step, None)
 
         try:
@@ -55,6 +59,7 @@ def walk(running: Running, steps: Sequence[Step], check: Callable[[], None]) -> 
             # Leaving the pool waits for its threads: each sees this at its next look.
             failing.because(error)
             raise
+    return None if keep is None else _taken(keep, keep, values)
 
 
 class _Failing:

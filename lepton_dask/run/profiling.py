@@ -1,0 +1,142 @@
+"""The profile pass: a table's profile, and how likely each chunk is under the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import repeat
+
+import pandas as pd
+from distributed import Future
+
+from lepton_dask.data.content import SourceFile
+from lepton_dask.data.likelihood import (
+    LogLikelihood,
+    TableModel,
+    Unlikely,
+    log_likelihood,
+    table_model,
+    unlikely_chunks,
+)
+from lepton_dask.data.profile import Profile, merge_profiles, profile_table
+from lepton_dask.data.tables import to_table
+from lepton_dask.run.values import PartName, PartTable, TableValue
+from lepton_dask.run.work import Work
+
+
+@dataclass(frozen=True)
+class SourceChunk:
+    """A chunk of a file, whichever parts its rows went to; `index` counts from 0 in its file."""
+
+    file: SourceFile
+    index: int
+
+
+@dataclass(frozen=True)
+class ChunkLikelihood:
+    """How likely a chunk's rows are, on average, under the whole; `unlikely` where it is reported.
+
+    `log_likelihood` is None for a chunk without rows.
+    """
+
+    file: str
+    chunk: int
+    rows: int
+    log_likelihood: float | None
+    unlikely: Unlikely | None
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of profile.json's `chunks`."""
+        return {
+            "file": self.file,
+            "chunk": self.chunk,
+            "rows": self.rows,
+            "log_likelihood": self.log_likelihood,
+            "reported": self.unlikely is not None,
+        }
+
+    def __str__(self) -> str:
+        """The warning for a chunk that is reported."""
+        assert self.unlikely is not None
+        columns = ", ".join(f"'{name}' {-cost:.2f}" for name, cost in self.unlikely.columns.items())
+        return (
+            f"'{self.file}', chunk {self.chunk}: its rows are far less likely than those of the "
+            f"other chunks (log-likelihood {self.unlikely.a_row:.2f} a row, the median is "
+            f"{self.unlikely.median:.2f}; by column most of all {columns}): "
+            "is the file corrupt, or of another kind?"
+        )
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What the profile pass found of all rows, of those to train on, and of each chunk."""
+
+    whole: Profile
+    training: Profile
+    chunks: tuple[ChunkLikelihood, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """A step's entry in profile.json."""
+        return {
+            "all": self.whole.to_json(),
+            "train": self.training.to_json(),
+            "chunks": [chunk.to_json() for chunk in self.chunks],
+        }
+
+
+def profile_parts(work: Work, table: TableValue) -> Profiled:
+    """One pass over the rows; warns of chunks that are far less likely than the rest."""
+    by_part = {
+        name: work.map("profile", _profile, part.partitions) for name, part in table.parts.items()
+    }
+    work.settle([future for futures in by_part.values() for future in futures], "chunks profiled")
+    merged = work.reduce("merge", merge_profiles, list(by_part.values()))
+    parts = dict(zip(by_part, merged, strict=True))
+    whole = reduce(merge_profiles, parts.values())
+    chunks = _likelihoods(work, table, by_part, table_model(whole))
+    for chunk in chunks:
+        if chunk.unlikely is not None:
+            work.warn(str(chunk))
+    return Profiled(whole, parts[table.training()], chunks)
+
+
+def _likelihoods(
+    work: Work,
+    table: TableValue,
+    by_part: Mapping[PartName, Sequence[Future]],
+    model: TableModel,
+) -> tuple[ChunkLikelihood, ...]:
+    """A chunk's rows lie in every part that a split made of it: their log-likelihoods add up."""
+    sums: dict[SourceChunk, LogLikelihood] = {}
+    for name, profiles in by_part.items():
+        found: list[LogLikelihood] = work.gather(
+            work.map("likelihood", log_likelihood, repeat(model), profiles)
+        )
+        for source, likelihood in zip(_sources(table.parts[name]), found, strict=True):
+            sums[source] = sums[source] + likelihood if source in sums else likelihood
+    unlikely = {each.index: each for each in unlikely_chunks(model, list(sums.values()))}
+    return tuple(
+        ChunkLikelihood(
+            file=source.file.shown,
+            chunk=source.index,
+            rows=likelihood.rows,
+            log_likelihood=likelihood.a_row if likelihood.rows else None,
+            unlikely=unlikely.get(i),
+        )
+        for i, (source, likelihood) in enumerate(sums.items())
+    )
+
+
+def _sources(part: PartTable) -> Iterator[SourceChunk]:
+    """Where each partition comes from. What steps do to rows leaves the partitions' order."""
+    seen: Counter[SourceFile] = Counter()
+    for file in part.files:
+        yield SourceChunk(file, seen[file])
+        seen[file] += 1
+
+
+def _profile(frame: pd.DataFrame) -> Profile:
+    table, _ = to_table(frame)
+    return profile_table(table)
