@@ -36,7 +36,7 @@ def walk(running: Running, steps: Sequence[Step], check: Callable[[], None]) -> 
             for instruction in some:
                 if isinstance(instruction, Start):
                     step = by_name[instruction.step]
-                    inputs = [_taken(step.name, name, values) for name in step.inputs]
+                    inputs = [_taken(step, i, values) for i in range(len(step.inputs))]
                     tasks[pool.submit(_timed, running, step, inputs)] = step.name
                 else:
                     values.pop(instruction.step, None)
@@ -85,9 +85,9 @@ def _needs(step: Step) -> tuple[str, ...]:
     return tuple(name.partition(".")[0] for name in step.inputs)
 
 
-def _taken(step: str, name: str, values: Mapping[str, StepValue | None]) -> StepValue:
+def _taken(step: Step, number: int, values: Mapping[str, StepValue | None]) -> StepValue:
     """The value that an edge into `step` carries: another step's, or one part of its table."""
-    source, _, part_name = name.partition(".")
+    source, _, part_name = step.inputs[number].partition(".")
     value = values[source]
     assert value is not None
     if not part_name:
@@ -97,5 +97,5 @@ def _taken(step: str, name: str, values: Mapping[str, StepValue | None]) -> Step
     part = next((each for each in parts if each == part_name), None)
     if part is None:
         found = f"'{source}' has no part '{part_name}': no row falls into it"
-        raise UserError([Mistake(("steps", step, "from"), found)])
+        raise UserError([Mistake(step.input_path(number), found)])
     return value.one_part(part)

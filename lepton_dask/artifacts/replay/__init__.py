@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 
 from lepton_dask.artifacts.frames import InputColumn, ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
+from lepton_dask.artifacts.replay.joined import Joined, JoinedColumn
 from lepton_dask.artifacts.replay.names import Drop, Rename
 from lepton_dask.artifacts.replay.python_step import PythonStep
 
 __all__ = [
     "Drop",
+    "Joined",
+    "JoinedColumn",
     "Led",
     "Played",
     "PythonStep",
@@ -28,7 +31,12 @@ __all__ = [
     "replay_to_json",
 ]
 
-_KINDS: dict[str, type[ReplayStep]] = {"rename": Rename, "drop": Drop, "python": PythonStep}
+_KINDS: dict[str, type[ReplayStep]] = {
+    "rename": Rename,
+    "drop": Drop,
+    "python": PythonStep,
+    "join": Joined,
+}
 
 
 class Led(NamedTuple):
@@ -88,5 +96,8 @@ def replay_from_json(document: Mapping[str, Any]) -> ReplayStep:
             outputs = tuple(InputColumn(**output) for output in document["outputs"])
             takes = tuple(document.get("takes", ()))
             return PythonStep(document["function"], outputs, takes)
+        case "join":
+            columns = tuple(JoinedColumn(**column) for column in document["columns"])
+            return Joined(document["table"], document["on"], columns, document["how"])
         case other:
             raise ValueError(f"unknown step {other!r}")
