@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from distributed import Future
 from lepton_dask.artifacts.bundle import load
 from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.artifacts.predictor import Model
+from lepton_dask.artifacts.replay import Tables
 from lepton_dask.artifacts.scored import REASON, append_scores
 from lepton_dask.artifacts.tablefile import TableWriter, check_format
 from lepton_dask.cluster import Session, connect
@@ -30,6 +31,7 @@ from lepton_dask.data.roots import Roots
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.run.given_tables import check_given, tables_for
 from lepton_dask.run.preflight import Wants, add_folders, check_cluster
 from lepton_dask.run.stop import stop_on_signals
 
@@ -66,6 +68,7 @@ def predict_file(
     path: str,
     output: Path,
     *,
+    tables: Mapping[str, str] | None = None,
     on: Path | None = None,
     scheduler: str | None = None,
     progressed: Callable[[int], None] = lambda _: None,
@@ -73,12 +76,14 @@ def predict_file(
     """Scores the rows of the files at `path` into the file `output`, in order.
 
     Every row has its input columns (those that the model does not read as they were written), then
-    `prediction`, `probability_<class>` and `reason`. `progressed` hears how many rows are written.
-    Raises UserError for a missing column, files of different columns or an output of unknown
-    format; a row that cannot be read or scored is no error.
+    `prediction`, `probability_<class>` and `reason`. `tables` are files of the tables that the
+    model joins and that do not travel in it. `progressed` hears how many rows are written.
+    Raises UserError for a missing column or table, files of different columns or an output of
+    unknown format; a row that cannot be read or scored is no error.
     """
     check_format(output)
     loaded = load(model)
+    check_given(loaded, tables or {})
     read = Read.model_validate_json(_with_path(loaded, path))
     files = find_files(read, (), Roots((Path.cwd(),)))
     inputs = [_fitted(loaded, read, file) for file in files]
@@ -93,7 +98,8 @@ def predict_file(
         wants = Wants({file.path: ("path",) for file in files if Path(file.path).exists()}, {}, {})
         check_cluster(session.client, wants, [str(Path.cwd())])
         dispatch = Dispatch(session.client, label="predict", check=check)
-        return _written(_scored(dispatch, session, loaded, inputs), output, progressed)
+        beside = tables_for(dispatch, loaded, tables or {})
+        return _written(_scored(dispatch, session, loaded, beside, inputs), output, progressed)
 
 
 def _with_path(model: Model, path: str) -> str:
@@ -168,15 +174,18 @@ def _written(
 
 
 def _scored(
-    dispatch: Dispatch, session: Session, model: Model, inputs: Sequence[_Input]
+    dispatch: Dispatch, session: Session, model: Model, tables: Tables, inputs: Sequence[_Input]
 ) -> Iterator[pa.Table]:
     """The scored chunks in order, a bounded number of them on their way at a time."""
     waiting: deque[Future] = deque()
+    # As a task of its own each worker gets them once, not with every chunk.
+    beside = dispatch.submit("tables", dict, tables)
+    model = replace(model, tables=())
     most = IN_FLIGHT_A_THREAD * max(1, sum(session.client.nthreads().values()))
     for each in inputs:
         for chunk in _chunks(dispatch, each):
             waiting.append(
-                dispatch.submit("score", _score_chunk, each.read, chunk, each.schema, model)
+                dispatch.submit("score", _score_chunk, each.read, chunk, each.schema, model, beside)
             )
             if len(waiting) >= most:
                 yield _next(dispatch, waiting)
@@ -197,7 +206,9 @@ def _chunks(dispatch: Dispatch, each: _Input) -> Sequence[Chunk]:
     return settle_bounds(each.read, chunks, dispatch.gather(scans))
 
 
-def _score_chunk(read: Read, chunk: Chunk, schema: Schema, model: Model) -> pa.Table:
+def _score_chunk(
+    read: Read, chunk: Chunk, schema: Schema, model: Model, tables: Tables
+) -> pa.Table:
     add_folders([str(Path.cwd())])
     parsed = parse_leniently(read, chunk, schema)
     problems = {row: why for row, why in enumerate(parsed.reasons) if why is not None}
@@ -205,5 +216,5 @@ def _score_chunk(read: Read, chunk: Chunk, schema: Schema, model: Model) -> pa.T
     kinds = {column.name: column.kind for column in model.inputs}
     columns = to_columns(parsed.table, needed)
     given = ReadFrame(columns, kinds, problems, parsed.table.num_rows)
-    scores = model.score_rows(model.replayed(given, model.read_tables()).frame)
+    scores = model.score_rows(model.replayed(given, tables).frame)
     return append_scores(parsed.table, scores, model)
