@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, RootModel
 
 
 class Component(BaseModel):
@@ -17,3 +19,21 @@ class Component(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
     )
+
+
+C = TypeVar("C", bound=Component)
+
+
+def _not_empty(items: tuple[C, ...]) -> tuple[C, ...]:
+    # Not `min_length`: pydantic would count only the items that are right.
+    if not items:
+        raise ValueError("is an empty list; put something into it")
+    return items
+
+
+class ComponentList(RootModel[tuple[C, ...]], Generic[C]):
+    """A node that is spelled as a list of components; `root` holds at least one."""
+
+    model_config = ConfigDict(frozen=True, strict=True, json_schema_extra={"minItems": 1})
+
+    root: Annotated[tuple[C, ...], AfterValidator(_not_empty)]

@@ -61,6 +61,16 @@ class RowsLost(Event):
 
 
 @dataclass(frozen=True)
+class RowsUnmatched(Event):
+    """`unmatched` of `rows` rows found none in the joined `table`; what it brings is missing."""
+
+    step: str
+    table: str
+    unmatched: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class LevelsUnknown(Event):
     """`rows` of a part have a level of `column` that was not learnt; they count as `(other)`."""
 

@@ -106,27 +106,26 @@ def test_a_result_that_nobody_uses_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("steps", "mistakes"),
     [
-        ("table: {}", ["1:1: table: the step has no verb; add one of read, clean, derive, split, "
-                       "prepare, train, evaluate, predict, write"]),
-        ("table: {priority: low}", ["1:1: table: the step has no verb; add one of read, clean, "
-                       "derive, split, prepare, train, evaluate, predict, write"]),
+        ("table: {}", ["1:1: table: the step has no verb; add one of read, join, clean, derive, "
+                       "split, prepare, train, evaluate, predict, write"]),
+        ("table: {priority: low}", ["1:1: table: the step has no verb; add one of read, join, "
+                       "clean, derive, split, prepare, train, evaluate, predict, write"]),
         ("table: {raed: {path: a.csv}}", ["1:9: raed: unknown verb; did you mean 'read'?"]),
-        ("table: {xyz: {path: a.csv}}", ["1:9: xyz: unknown verb; the verbs are read, clean, "
+        ("table: {xyz: {path: a.csv}}", ["1:9: xyz: unknown verb; the verbs are read, join, clean, "
                        "derive, split, prepare, train, evaluate, predict, write"]),
         (READ.replace("}}", "}, clean: {}}"),
          ["1:30: clean: a second verb beside 'read'; make it a step of its own"]),
         (READ.replace("}}", "}, form: x}"),
-         ["1:30: form: unknown key; did you mean 'from'? the keys here are read, clean, derive, "
-          "split, prepare, train, evaluate, predict, write, join, from, priority, resources, "
+         ["1:30: form: unknown key; did you mean 'from'? the keys here are read, join, clean, "
+          "derive, split, prepare, train, evaluate, predict, write, from, priority, resources, "
           "retries"]),
-        ("table: read", ["1:8: table: expected a mapping with a verb (read, clean, derive, split, "
-                         "prepare, train, evaluate, predict, write), found the text 'read'"]),
+        ("table: read", ["1:8: table: expected a mapping with a verb (read, join, clean, "
+                         "derive, split, prepare, train, evaluate, predict, write), "
+                         "found the text 'read'"]),
         ("a.b: {read: {path: a.csv}}", ["1:1: a.b: not a step's name; "
                                         "use letters, digits, '_', '-' and spaces"]),
         ("../b: {read: {path: a.csv}}", ["1:1: ../b: not a step's name; "
                                          "use letters, digits, '_', '-' and spaces"]),
-        (READ + "j: {join: [{with: table, on: x}]}\nm: {prepare: {target: y}}",
-         ["2:5: join: the verb 'join' is not supported yet; leave the step out"]),
         (READ.replace("}}", "}, retries: -1}"), ["1:39: retries: must be at least 0, found -1"]),
         (READ.replace("}}", "}, resources: {GPU: two, memory: -1GiB, m: -2, n: '2'}}"),
          ["1:47: GPU: 'two' is no size; write one like 2GiB or 500MB",

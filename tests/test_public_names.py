@@ -43,6 +43,7 @@ def test_the_verbs_of_the_command_line_are_these():
 def test_the_verbs_of_a_pipeline_are_these():
     assert list(VERBS) == [
         "read",
+        "join",
         "clean",
         "derive",
         "split",

@@ -21,7 +21,7 @@ from lepton_dask.artifacts.commit import replacing, write_json
 from lepton_dask.artifacts.frames import InputColumn, MissingValues
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import replay_from_json, replay_to_json
-from lepton_dask.artifacts.side_table import SideTable, rows_from_bytes, rows_to_bytes
+from lepton_dask.artifacts.side_table import Recipe, SideTable, rows_from_bytes, rows_to_bytes
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.errors import Mistake, RunError, UserError
 
@@ -124,7 +124,11 @@ def _to_json(model: Model) -> dict[str, object]:
         "missing_values": model.missing_values,
         "replay": [replay_to_json(step) for step in model.replay],
         "tables": [
-            {"name": table.name, "columns": [asdict(column) for column in table.columns]}
+            {
+                "name": table.name,
+                "columns": [asdict(column) for column in table.columns],
+                "recipe": None if table.recipe is None else asdict(table.recipe),
+            }
             for table in model.tables
         ],
         "prepared": model.prepared.to_json(),
@@ -145,7 +149,13 @@ def _table(document: dict[str, Any], contents: dict[str, bytes]) -> SideTable:
     columns = _columns(document["columns"])
     content = contents.get(_table_file(document["name"]))
     rows = None if content is None else rows_from_bytes(content, columns)
-    return SideTable(document["name"], columns, rows)
+    return SideTable(document["name"], columns, rows, _recipe(document.get("recipe")))
+
+
+def _recipe(document: dict[str, Any] | None) -> Recipe | None:
+    if document is None:
+        return None
+    return Recipe(document["read"], _columns(document["columns"]), tuple(document["steps"]))
 
 
 def _from_json(

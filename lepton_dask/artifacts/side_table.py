@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,45 @@ from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.data.columns import Column, Columns, MomentColumn, NumberColumn, TextColumn
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a file becomes a table: the `read` node as JSON without its path and every column that it
+    yields, then `steps`, each `{"verb": ..., "node": ...}`. An empty one says that the file has the
+    table's columns as they are."""
+
+    read: Mapping[str, Any]
+    columns: tuple[InputColumn, ...]
+    steps: tuple[Mapping[str, Any], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class SideTable:
     """A table that predicting looks into, with its columns' types; `rows` is None where it does
-    not travel and has to be given."""
+    not travel and has to be given. A file of it is read by the `recipe`."""
 
     name: str
     columns: tuple[InputColumn, ...]
     rows: Columns | None
+    recipe: Recipe | None = None
+
+
+def merged_tables(tables: Iterable[SideTable]) -> tuple[SideTable, ...]:
+    """Tables of one name as one, with the columns of all; it travels where each of them does."""
+    merged: dict[str, SideTable] = {}
+    for table in tables:
+        known = merged.get(table.name)
+        merged[table.name] = table if known is None else _both(known, table)
+    return tuple(merged.values())
+
+
+def _both(one: SideTable, other: SideTable) -> SideTable:
+    columns = {column.name: column for column in (*one.columns, *other.columns)}
+    rows = None
+    if one.rows is not None and other.rows is not None:
+        both = {**one.rows, **other.rows}
+        rows = {name: both[name] for name in columns}
+    recipe = one.recipe or other.recipe
+    return SideTable(one.name, tuple(columns.values()), rows, recipe if rows is None else None)
 
 
 def rows_to_bytes(columns: Columns) -> bytes:

@@ -23,6 +23,8 @@ from lepton_dask.cli.options import (
     Scheduler,
     SchemaOf,
     Set,
+    Table,
+    named_tables,
 )
 from lepton_dask.config.mistakes import render
 from lepton_dask.errors import LeptonError, UserError
@@ -224,6 +226,7 @@ def predict(
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="A .csv, .parquet or .jsonl file to write.")
     ],
+    table: Table = None,
     on: On = None,
     scheduler: Scheduler = None,
 ) -> None:
@@ -238,6 +241,7 @@ def predict(
             model,
             input_,
             output,
+            tables=named_tables(table or ()),
             on=on,
             scheduler=scheduler,
             progressed=lambda rows: status.update(f"{rows:,} rows written"),

@@ -12,6 +12,7 @@ from lepton_dask.events import (
     Event,
     Iterated,
     RowsLost,
+    RowsUnmatched,
     RunFailed,
     RunStarted,
     StepFinished,
@@ -36,6 +37,9 @@ def line(event: Event) -> str | None:
         case RowsLost():
             lost = event.before - event.after
             return f"{event.step}: {lost:,} of {event.before:,} rows left out: {event.reason}"
+        case RowsUnmatched():
+            of = f"{event.unmatched:,} of {event.rows:,} rows"
+            return f"{event.step}: {of} have no match in '{event.table}'"
         case RunFailed():
             return f"the run failed; what it left: {event.folder}"
         case Warned():

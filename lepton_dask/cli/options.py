@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from lepton_dask.errors import Mistake, UserError
 
 PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
 On = Annotated[
@@ -21,7 +24,31 @@ Set = Annotated[
         help="Replace a value of the pipeline: steps.model.train.penalty.l2=1e-3. Repeatable.",
     ),
 ]
+Table = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--table",
+        metavar="NAME=FILE",
+        help="A table that the model joins and that does not travel in it. Repeatable.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def named_tables(options: Sequence[str]) -> dict[str, str]:
+    """`--table weather=FILE` by name. Raises UserError for what is not of that form."""
+    tables: dict[str, str] = {}
+    mistakes = []
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not equals or not name or not path:
+            mistakes.append(Mistake(("--table",), f"expected NAME=FILE, found '{option}'"))
+        elif name in tables:
+            mistakes.append(Mistake(("--table",), f"'{name}' is given twice", "give it once"))
+        tables[name] = path
+    if mistakes:
+        raise UserError(mistakes)
+    return tables
 
 
 def _checked_address(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from lepton_dask.config.nodes import (
     merge_mappings,
     with_entry,
 )
-from lepton_dask.config.pipeline import NOT_YET, SHARED_KEYS, VERBS, StepSettings
+from lepton_dask.config.pipeline import SHARED_KEYS, VERBS, StepSettings
 from lepton_dask.config.wording import expected, unknown_key
 from lepton_dask.errors import Mistake
 
@@ -63,7 +63,7 @@ def check_defaults(root: MappingNode) -> list[Mistake]:
     for verb, entry in defaults.entries.items():
         if verb in VERBS:
             mistakes += _check_verb(verb, entry.value)
-        elif verb not in NOT_YET:
+        else:
             mistakes.append(unknown_key(("defaults", verb), VERBS))
     return mistakes
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lepton_dask.component import Component
+from lepton_dask.component import Component, ComponentList
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, plain
 from lepton_dask.config.wording import (
     alternatives,
@@ -31,7 +31,7 @@ from lepton_dask.config.wording import (
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.suggest import nearest
 
-C = TypeVar("C", bound=Component)
+C = TypeVar("C", bound=BaseModel)
 
 _SHAPE_ERRORS = re.compile(
     r"missing|extra_forbidden|literal_error|none_required|union_tag_\w+|\w+_type|is_instance_of"
@@ -63,7 +63,7 @@ def build(component: type[C], node: Node, path: DocumentPath, mistakes: list[Mis
 
 
 def _mistakes(
-    component: type[Component], node: Node, path: DocumentPath, errors: list[ErrorDetails]
+    component: type[BaseModel], node: Node, path: DocumentPath, errors: list[ErrorDetails]
 ) -> list[Mistake]:
     told = [_told(error, node, path) for error in errors]
     own = [said for said in told if not said.of_shape]
@@ -200,9 +200,12 @@ def _tag(component: type[Component]) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _members(annotation: Any) -> Iterator[Any]:
-    """The members of a union, or the annotation itself, without `Annotated`."""
+    """The members of a union, or the annotation itself, without `Annotated`; the tuple that a list
+    of components is."""
     origin = get_origin(annotation)
-    if origin is Annotated:
+    if isinstance(annotation, type) and issubclass(annotation, ComponentList):
+        yield annotation.model_fields["root"].annotation
+    elif origin is Annotated:
         yield from _members(get_args(annotation)[0])
     elif origin in (Union, types.UnionType):
         for member in get_args(annotation):

@@ -9,6 +9,7 @@ from typing import Literal
 from lepton_dask.config.graph import Graph
 from lepton_dask.config.steps import Draft, Input
 from lepton_dask.config.wording import alternatives
+from lepton_dask.data.join import one_part_wanted
 from lepton_dask.data.read import Read
 from lepton_dask.data.split import Split, split_mistakes, split_parts
 from lepton_dask.data.write import Predict
@@ -69,11 +70,26 @@ def check_flow(graph: Graph, mistakes: list[Mistake]) -> None:
         taken = [_taken(source, results, mistakes) for source in graph.inputs[draft.name]]
         sources = list(zip(graph.inputs[draft.name], taken, strict=True))
         _check_kinds(draft, sources, results, mistakes)
+        named = [(source, result) for source, result in sources if source not in draft.joined]
         if draft.verb not in _TAKES_SEVERAL:
-            for source, _ in sources[1:]:
-                found, fix = f"'{draft.verb}' takes one step", "name one"
+            for source, _ in named[1:]:
+                found, fix = f"'{draft.verb}' takes one step", _name_one(draft)
                 mistakes.append(Mistake(source.path, found, fix))
-        results[draft.name] = _result(draft, taken, mistakes)
+        joined = [(source, result) for source, result in sources if source in draft.joined]
+        mistakes += _joined_in_parts(joined)
+        results[draft.name] = _result(draft, [result for _, result in named], mistakes)
+
+
+def _name_one(draft: Draft) -> str:
+    return "name the others under 'join'" if draft.verb == "join" else "name one"
+
+
+def _joined_in_parts(joined: list[tuple[Input, Result]]) -> list[Mistake]:
+    return [
+        Mistake(source.path, *one_part_wanted(source.step, [p for p in PARTS if p in parts]))
+        for source, result in joined
+        if (parts := result.parts)
+    ]
 
 
 def _taken(source: Input, results: dict[str, Result], mistakes: list[Mistake]) -> Result:
@@ -105,7 +121,8 @@ def _check_kinds(
             continue
         near = [name for name, other in results.items() if other.kind in wanted]
         makers = alternatives([_MAKERS[kind] for kind in wanted])
-        fix = f"say 'from: {near[-1]}'" if near else "put one before it"
+        key = "with" if source in draft.joined else "from"
+        fix = f"say '{key}: {near[-1]}'" if near else "put one before it"
         found = f"'{draft.verb}' takes {makers}, and '{source.step}' is not one"
         at_key = source.path == draft.verb_path
         mistakes.append(Mistake(source.path, found, fix, at_key=at_key))

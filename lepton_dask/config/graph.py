@@ -25,7 +25,7 @@ class Graph:
 
 
 def connect(drafts: Sequence[Draft], mistakes: list[Mistake]) -> Graph:
-    """The edges: what `from:` names, or the step above."""
+    """The edges: what `from:` names, or the step above; and the tables that a join names."""
     by_name = {draft.name: draft for draft in drafts}
     inputs: dict[str, tuple[Input, ...]] = {}
     for i, draft in enumerate(drafts):
@@ -43,16 +43,18 @@ def _inputs(
             found = f"'{draft.verb}' takes no step"
             mistakes.append(Mistake((*draft.path, "from"), found, "leave 'from' out", at_key=True))
         return []
+    joined = [source for source in draft.joined if _is_there(source, draft, steps, mistakes)]
     if draft.named is None:
         if above is not None:
-            return [Input(above.name, None, draft.verb_path)]
+            return [Input(above.name, None, draft.verb_path), *joined]
         if draft.verb is not None:
             found = "there is no step above to take"
             mistakes.append(
                 Mistake(draft.verb_path, found, "begin with a read step, or say 'from:'", True)
             )
-        return []
-    return [source for source in draft.named if _is_there(source, draft, steps, mistakes)]
+        return joined
+    named = [source for source in draft.named if _is_there(source, draft, steps, mistakes)]
+    return [*named, *joined]
 
 
 def _is_there(

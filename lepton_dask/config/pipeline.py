@@ -11,10 +11,12 @@ from lepton_dask.component import Component
 from lepton_dask.config.sizes import Amount
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
+from lepton_dask.data.join import Join
 from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.read import Read
 from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
+from lepton_dask.errors import DocumentPath
 from lepton_dask.learn.evaluate import Evaluate
 from lepton_dask.learn.train import Train
 from lepton_dask.resources.classes import ImportanceLevel
@@ -29,10 +31,11 @@ class Priority(Component):
     urgency: ImportanceLevel | None = None
 
 
-Verb = Read | Clean | Derive | Split | Prepare | Train | Evaluate | Predict | Write
+Verb = Read | Join | Clean | Derive | Split | Prepare | Train | Evaluate | Predict | Write
 
 VERBS: dict[str, type[Verb]] = {
     "read": Read,
+    "join": Join,
     "clean": Clean,
     "derive": Derive,
     "split": Split,
@@ -42,9 +45,6 @@ VERBS: dict[str, type[Verb]] = {
     "predict": Predict,
     "write": Write,
 }
-
-NOT_YET = ("join",)
-"""Verbs of the grammar that are still to come."""
 
 SHARED_KEYS = ("priority", "resources", "retries")
 """Keys that a step has beside its verb, and that the top of the file may have for all steps."""
@@ -71,7 +71,15 @@ class Step(StepSettings):
     verb: str
     action: Verb
     inputs: tuple[str, ...]
-    """Names of the steps it takes, with the part where one is taken: `parts.test`."""
+    """Names of the steps it takes, with the part where one is taken: `parts.test`. The tables to
+    join come behind the one that they are joined to."""
+
+    def input_path(self, number: int) -> DocumentPath:
+        """Where the file says that the step takes its input of that number."""
+        path: DocumentPath = ("steps", self.name)
+        if isinstance(self.action, Join) and number:
+            return (*path, "join", number - 1, "with")
+        return (*path, "from")
 
 
 def _folder_name(text: str) -> str:

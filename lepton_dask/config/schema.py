@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import cast
 
+from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from lepton_dask.component import Component
 from lepton_dask.config.cluster import ClusterConfig
 from lepton_dask.config.pipeline import (
     SHARED_KEYS,
@@ -32,7 +32,7 @@ _VALIDATION: JsonSchemaMode = "validation"
 
 def pipeline_schema() -> Schema:
     """The schema of a pipeline file. `${...}` may stand wherever a scalar may."""
-    components: list[type[Component]] = [*VERBS.values(), StepSettings, Heading, Priority]
+    components: list[type[BaseModel]] = [*VERBS.values(), StepSettings, Heading, Priority]
     definitions = _definitions(components)
     heading = _properties(definitions.pop("Heading"))
     shared = _properties(definitions.pop("StepSettings"))
@@ -85,7 +85,7 @@ def _step(verbs: Schema, shared: Schema) -> Schema:
     }
 
 
-def _definitions(components: list[type[Component]]) -> Schema:
+def _definitions(components: list[type[BaseModel]]) -> Schema:
     """The components' schemas, and those that they refer to, by name."""
     _, schema = models_json_schema(
         [(component, _VALIDATION) for component in components],

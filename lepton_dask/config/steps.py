@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from lepton_dask.config.explain import build
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, without
-from lepton_dask.config.pipeline import NOT_YET, SHARED_KEYS, VERBS, StepSettings, Verb
+from lepton_dask.config.pipeline import SHARED_KEYS, VERBS, StepSettings, Verb
 from lepton_dask.config.wording import alternatives, expected, unknown_key
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.parts import PARTS, Part
 from lepton_dask.suggest import nearest
 
 _NAME = re.compile(r"\w[\w -]*")
-_KEYS = (*VERBS, *NOT_YET, "from", *SHARED_KEYS)
+_KEYS = (*VERBS, "from", *SHARED_KEYS)
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Input:
 class Draft:
     """What could be made of a step, so that its neighbours can be checked all the same.
 
-    `verb` and `action` are None where they are wrong or still to come; `named` is None where there
-    is no `from:`.
+    `verb` and `action` are None where they are wrong; `named` is None where there is no `from:`.
+    `joined` are the tables that a join names, in order.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Draft:
     action: Verb | None
     named: tuple[Input, ...] | None
     settings: StepSettings | None
+    joined: tuple[Input, ...] = ()
 
     @property
     def path(self) -> DocumentPath:
@@ -82,20 +83,17 @@ def _read_step(name: str, node: Node, mistakes: list[Mistake]) -> Draft:
     named = _named(source, (*path, "from"), mistakes) if source is not None else None
     others = [key for key in node.entries if key not in SHARED_KEYS]
     settings = build(StepSettings, without(node, *others), path, mistakes)
-    return Draft(name, verb, action, named, settings)
+    joined = _joined(node, (*path, "join"), mistakes) if verb == "join" else ()
+    return Draft(name, verb, action, named, settings, joined)
 
 
 def _verb(node: MappingNode, path: DocumentPath, mistakes: list[Mistake]) -> str | None:
     """The step's one verb; where it is misspelt, the one that is meant."""
-    verbs = [key for key in node.entries if key in VERBS or key in NOT_YET]
+    verbs = [key for key in node.entries if key in VERBS]
     unknown = [key for key in node.entries if key not in _KEYS]
     for verb in verbs[1:]:
         found, fix = f"a second verb beside '{verbs[0]}'", "make it a step of its own"
         mistakes.append(Mistake((*path, verb), found, fix, at_key=True))
-    for verb in verbs:
-        if verb in NOT_YET:
-            found = f"the verb '{verb}' is not supported yet"
-            mistakes.append(Mistake((*path, verb), found, "leave the step out", at_key=True))
     if verbs or not unknown:
         if not verbs:
             fix = f"add one of {', '.join(VERBS)}"
@@ -123,6 +121,20 @@ def _named(node: Node, path: DocumentPath, mistakes: list[Mistake]) -> tuple[Inp
         if any(str(source) == str(other) for other in inputs[:i]):
             mistakes.append(Mistake(source.path, f"'{source}' is named twice", "name it once"))
     return tuple({str(source): source for source in inputs}.values())
+
+
+def _joined(step: MappingNode, path: DocumentPath, mistakes: list[Mistake]) -> tuple[Input, ...]:
+    """The inputs that a join's tables name; what has no name has been told as a mistake of the
+    verb's. One table may be joined twice, by different keys."""
+    tables = child(step, "join")
+    items = tables.items if isinstance(tables, SequenceNode) else ()
+    named = [(child(item, "with"), (*path, i, "with")) for i, item in enumerate(items)]
+    inputs = [
+        _input(node, at, mistakes)
+        for node, at in named
+        if isinstance(node, ScalarNode) and isinstance(node.value, str)
+    ]
+    return tuple(source for source in inputs if source is not None)
 
 
 def _input(node: Node, path: DocumentPath, mistakes: list[Mistake]) -> Input | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from lepton_dask.config.pipeline import Pipeline, Step
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
+from lepton_dask.data.join import Join
 from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.read import Read
 from lepton_dask.data.roots import Roots
@@ -26,6 +27,7 @@ from lepton_dask.learn.losses import LOSSES, Task
 from lepton_dask.learn.train import Train
 from lepton_dask.plan import models, tables
 from lepton_dask.plan.drawn import Drawn
+from lepton_dask.plan.joining import draw_join
 from lepton_dask.plan.planned import Plan, PlannedStep
 from lepton_dask.plan.reading import try_read
 from lepton_dask.plan.shapes import (
@@ -95,6 +97,9 @@ def _draw(
     match step.action, inputs:
         case Read() as read, _:
             return try_read(read, step.name, at, roots)
+        case Join() as join, [TableShape() as left, *others]:
+            rights = [shape for shape in others if isinstance(shape, TableShape)]
+            return draw_join(join, left, rights, at)
         case Clean() as clean, [TableShape() as table]:
             return tables.draw_clean(clean, table, at)
         case Derive() as derive, [TableShape() as table]:
@@ -128,11 +133,11 @@ def _input_shape(name: str, shapes: Mapping[str, Shape]) -> Shape | None:
 
 
 def _parts_of_models(step: Step, shapes: Mapping[str, Shape]) -> Iterator[Mistake]:
-    for name in step.inputs:
+    for i, name in enumerate(step.inputs):
         source, _, part = name.partition(".")
         if part and isinstance(shapes.get(source), ModelShape):
             found = f"'{source}' is a model, which has no parts"
-            yield Mistake(("steps", step.name, "from"), found, f"say 'from: {source}'")
+            yield Mistake(step.input_path(i), found, f"say 'from: {source}'")
 
 
 def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:

@@ -27,7 +27,8 @@ from lepton_dask.data.tables import to_frame, to_table
 from lepton_dask.data.types import Schema
 from lepton_dask.data.windowed import ChunkOrder, Windowed
 from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
-from lepton_dask.run.memory import SHARE, most_bytes_at_once
+from lepton_dask.run import memory
+from lepton_dask.run.memory import most_bytes_at_once
 from lepton_dask.run.values import PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
@@ -150,7 +151,7 @@ def _evaluate_sorted(
         found = (
             f"the rows are not in the order of '{windowed.order}', and the "
             f"{format_bytes(size)} of them that windows look at are more than "
-            f"{format_bytes(int(most))}, {SHARE:.0%} of a worker's memory"
+            f"{format_bytes(int(most))}, {memory.SHARE:.0%} of a worker's memory"
         )
         raise UserError([Mistake(at, found, "sort the files, or start workers with more memory")])
     together = work.dispatch.submit("sorted", chunks.evaluate_together, windowed, looked_at)

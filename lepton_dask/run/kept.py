@@ -16,7 +16,7 @@ from lepton_dask.errors import DocumentPath, Mistake
 NOT_KEPT = ("path", "rows")
 """What a model forgets of its `read`: it says nothing of the files to predict for."""
 
-KEPT_VERBS = ("read", "clean", "derive", "prepare")
+KEPT_VERBS = ("read", "join", "clean", "derive", "prepare")
 
 
 def kept_secrets(document: Document) -> list[Mistake]:

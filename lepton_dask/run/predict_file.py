@@ -35,6 +35,7 @@ from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.data.wanted import is_ragged
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.run.given_tables import check_given, tables_for
 from lepton_dask.run.preflight import Wants, add_folders, check_cluster
 from lepton_dask.run.stop import stop_on_signals
 
@@ -71,6 +72,7 @@ def predict_file(
     path: str,
     output: Path,
     *,
+    tables: Mapping[str, str] | None = None,
     on: Path | None = None,
     scheduler: str | None = None,
     progressed: Callable[[int], None] = lambda _: None,
@@ -78,14 +80,17 @@ def predict_file(
     """Scores the rows of the files at `path` into the file `output`, in order.
 
     Every row has its input columns (those that the model does not read as they were written), then
-    `prediction`, `probability_<class>` and `reason`. `progressed` hears how many rows are written.
-    `path` may have captures, as that of a `read`; without, they are taken from a base name like
-    those that the model was trained on. Raises UserError for a missing column or capture, files of
-    different columns or an output of unknown format; a row that cannot be read or scored is no
-    error.
+    `prediction`, `probability_<class>` and `reason`. `path` may have captures, as that of a `read`;
+    without, they are taken from a base name like those that the model was trained on. `tables` are
+    files of the tables that the model joins and that do not travel in it. `progressed` hears how
+    many rows are written.
+
+    Raises UserError for a missing column, capture or table, files of different columns or an output
+    of unknown format; a row that cannot be read or scored is no error.
     """
     check_format(output)
     loaded = load(model)
+    check_given(loaded, tables or {})
     read = Read.model_validate_json(_with_path(loaded, path))
     found = find_files(read, (), Roots((Path.cwd(),)))
     files = [_with_captures(loaded, read, file) for file in found]
@@ -101,7 +106,8 @@ def predict_file(
         wants = Wants({file.path: ("path",) for file in files if Path(file.path).exists()}, {}, {})
         check_cluster(session.client, wants, [str(Path.cwd())])
         dispatch = Dispatch(session.client, label="predict", check=check)
-        return _written(_scored(dispatch, session, loaded, inputs), output, progressed)
+        beside = tables_for(dispatch, loaded, tables or {})
+        return _written(_scored(dispatch, session, loaded, beside, inputs), output, progressed)
 
 
 def _with_path(model: Model, path: str) -> str:
@@ -215,29 +221,26 @@ class _Scoring(NamedTuple):
 
 
 def _scored(
-    dispatch: Dispatch, session: Session, model: Model, inputs: Sequence[_Input]
+    dispatch: Dispatch, session: Session, model: Model, tables: Tables, inputs: Sequence[_Input]
 ) -> Iterator[pa.Table]:
     """The scored chunks in order, a bounded number of them on their way at a time."""
     waiting: deque[_Scoring] = deque()
+    # As a task of its own each worker gets them once, not with every chunk.
+    beside = dispatch.submit("tables", dict, tables)
+    model = replace(model, tables=())
     most = IN_FLIGHT_A_THREAD * max(1, sum(session.client.nthreads().values()))
-    tables = dispatch.submit("tables", _as_given, model.read_tables())
     for each in inputs:
         for chunk in _chunks(dispatch, each):
             parsed = dispatch.submit("parse", parse_leniently, each.read, chunk, each.schema)
-            scored = dispatch.submit("score", _score_chunk, parsed, model, tables)
+            scored = dispatch.submit("score", _score_chunk, parsed, model, beside)
             table = dispatch.submit("table", itemgetter(0), scored)
-            waiting.append(_Scoring(table, (parsed, scored, tables)))
+            waiting.append(_Scoring(table, (parsed, scored, beside)))
             if model.looks_back:
-                tables = dispatch.submit("tables", itemgetter(1), scored)
+                beside = dispatch.submit("tables", itemgetter(1), scored)
             if len(waiting) >= most:
                 yield _next(dispatch, waiting)
     while waiting:
         yield _next(dispatch, waiting)
-
-
-def _as_given(tables: Tables) -> Tables:
-    """A task's result, so that every worker is sent the tables once, and by whoever has them."""
-    return tables
 
 
 def _next(dispatch: Dispatch, waiting: deque[_Scoring]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def predict_part(work: Work, predict: Predict, value: ModelValue) -> TableValue:
         at = (*work.at, "part")
         raise UserError([Mistake(at, f"there is no part '{name}': no row falls into it")])
     part = table.parts[name]
-    frames = work.map("predict", _predict, part.partitions, repeat(value.model))
+    # The rows are joined already.
+    model = replace(value.model, tables=())
+    frames = work.map("predict", _predict, part.partitions, repeat(model))
     work.settle(frames, "chunks predicted")
     schema = scored_schema(table.schema, value.model)
     predicted = PartTable(tuple(frames), part.files, part.rows, schema)

@@ -9,6 +9,7 @@ from pathlib import Path
 from lepton_dask.config.pipeline import Pipeline, Step
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
+from lepton_dask.data.join import Join
 from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.read import Read
 from lepton_dask.data.split import Split
@@ -24,10 +25,12 @@ from lepton_dask.resources.classes import classify
 from lepton_dask.run.cleaning import clean_table
 from lepton_dask.run.deriving import derive_table
 from lepton_dask.run.evaluating import evaluate_models
+from lepton_dask.run.joining import join_tables
 from lepton_dask.run.predicting import predict_part, write_table
 from lepton_dask.run.preparing import prepare_table
 from lepton_dask.run.reading import read_table
 from lepton_dask.run.records import Records
+from lepton_dask.run.side_tables import recipe_of
 from lepton_dask.run.splitting import split_table
 from lepton_dask.run.training import train_model
 from lepton_dask.run.values import FeaturesValue, ModelValue, StepValue, TableValue, part_rows
@@ -87,6 +90,11 @@ def _run(running: Running, work: Work, step: Step, inputs: Sequence[StepValue]) 
             share = max_bad_share(running.pipeline, step.name)
             patterns = running.patterns.get(step.name, ())
             return _table(read_table(work, read, shape.chunks, share, patterns))
+        case Join() as join, [TableValue() as left, *others]:
+            rights = [value for value in others if isinstance(value, TableValue)]
+            named = zip(step.inputs[1:], rights, strict=True)
+            recipes = [recipe_of(running.pipeline, name, right) for name, right in named]
+            return _table(join_tables(work, join, left, rights, recipes))
         case Clean() as clean, [TableValue() as table]:
             return _table(clean_table(work, clean, table))
         case Derive() as derive, [TableValue() as table]:

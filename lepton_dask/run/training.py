@@ -10,6 +10,7 @@ import numpy as np
 from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import leading_to
+from lepton_dask.artifacts.side_table import merged_tables
 from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated
@@ -105,7 +106,7 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         loss=train.loss,
         coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
         intercept=float(descent.theta[-1]),
-        tables=tuple(table for table in origin.tables if table.name in asked),
+        tables=merged_tables(table for table in origin.tables if table.name in asked),
     )
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from lepton_dask.config.pipeline import Step
-from lepton_dask.errors import Mistake, RunError, UserError
+from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
 from lepton_dask.events import StepFinished, StepStarted
 from lepton_dask.run.order import Instruction, Start, begin, finished
 from lepton_dask.run.steps import Result, Running, run_step
@@ -40,7 +40,10 @@ def walk(
             for instruction in some:
                 if isinstance(instruction, Start):
                     step = by_name[instruction.step]
-                    inputs = [_taken(step.name, name, values) for name in step.inputs]
+                    inputs = [
+                        _taken(name, step.input_path(i), values)
+                        for i, name in enumerate(step.inputs)
+                    ]
                     tasks[pool.submit(_timed, running, step, inputs)] = step.name
                 elif instruction.step != kept:
                     values.pop(instruction.step, None)
@@ -59,7 +62,7 @@ def walk(
             # Leaving the pool waits for its threads: each sees this at its next look.
             failing.because(error)
             raise
-    return None if keep is None else _taken(keep, keep, values)
+    return None if keep is None else _taken(keep, ("steps",), values)
 
 
 class _Failing:
@@ -90,8 +93,9 @@ def _needs(step: Step) -> tuple[str, ...]:
     return tuple(name.partition(".")[0] for name in step.inputs)
 
 
-def _taken(step: str, name: str, values: Mapping[str, StepValue | None]) -> StepValue:
-    """The value that an edge into `step` carries: another step's, or one part of its table."""
+def _taken(name: str, path: DocumentPath, values: Mapping[str, StepValue | None]) -> StepValue:
+    """The value that an edge carries: a step's, or one part of its table. `path` is where the
+    pipeline draws the edge."""
     source, _, part_name = name.partition(".")
     value = values[source]
     assert value is not None
@@ -102,5 +106,5 @@ def _taken(step: str, name: str, values: Mapping[str, StepValue | None]) -> Step
     part = next((each for each in parts if each == part_name), None)
     if part is None:
         found = f"'{source}' has no part '{part_name}': no row falls into it"
-        raise UserError([Mistake(("steps", step, "from"), found)])
+        raise UserError([Mistake(path, found)])
     return value.one_part(part)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from lepton_dask.artifacts.frames import InputColumn, ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
 from lepton_dask.artifacts.replay.derived import Derived, DerivedColumn
+from lepton_dask.artifacts.replay.joined import Joined, JoinedColumn
 from lepton_dask.artifacts.replay.names import Drop, Rename
 from lepton_dask.artifacts.replay.python_step import PythonStep
 
@@ -19,6 +20,8 @@ __all__ = [
     "Derived",
     "DerivedColumn",
     "Drop",
+    "Joined",
+    "JoinedColumn",
     "Led",
     "Played",
     "PythonStep",
@@ -36,6 +39,7 @@ _KINDS: dict[str, type[ReplayStep]] = {
     "drop": Drop,
     "derive": Derived,
     "python": PythonStep,
+    "join": Joined,
 }
 
 
@@ -87,20 +91,4 @@ def _plain(value: Any) -> Any:
 
 def replay_from_json(document: Mapping[str, Any]) -> ReplayStep:
     """The inverse of `replay_to_json`, after a trip through JSON."""
-    match document["verb"]:
-        case "rename":
-            return Rename(document["names"])
-        case "drop":
-            return Drop(tuple(document["names"]))
-        case "derive":
-            columns = tuple(
-                DerivedColumn(**{**column, "reads": tuple(column["reads"])})
-                for column in document["columns"]
-            )
-            return Derived(document["step"], columns, document["order"], document["group"])
-        case "python":
-            outputs = tuple(InputColumn(**output) for output in document["outputs"])
-            takes = tuple(document.get("takes", ()))
-            return PythonStep(document["function"], outputs, takes)
-        case other:
-            raise ValueError(f"unknown step {other!r}")
+    return _KINDS[document["verb"]].from_json(document)

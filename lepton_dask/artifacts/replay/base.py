@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.data.columns import Columns
@@ -39,6 +39,11 @@ class ReplayStep(ABC):
     @abstractmethod
     def before(self, needed: Names) -> Names:
         """The columns that it takes to have the `needed` ones behind it."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ReplayStep:
+        """The step that `replay_to_json` wrote; KeyError or TypeError otherwise."""
 
     @property
     def tables(self) -> tuple[str, ...]:

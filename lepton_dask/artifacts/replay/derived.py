@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,14 @@ class Derived(ReplayStep):
         reads = {name for column in self.columns for name in column.reads}
         keys = self._keys if self._windows else []
         return (needed - {column.name for column in self.columns}) | reads | frozenset(keys)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Derived:
+        columns = tuple(
+            DerivedColumn(**{**column, "reads": tuple(column["reads"])})
+            for column in document["columns"]
+        )
+        return cls(document["step"], columns, document["order"], document["group"])
 
     @property
     def _windows(self) -> list[DerivedColumn]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
@@ -25,6 +26,10 @@ class Rename(ReplayStep):
     def leading_to(self, needed: Names) -> Rename | None:
         names = {old: new for old, new in self.names.items() if new in needed}
         return Rename(names) if names else None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Rename:
+        return cls(document["names"])
 
     def before(self, needed: Names) -> Names:
         old = {new: name for name, new in self.names.items()}
@@ -50,3 +55,7 @@ class Drop(ReplayStep):
 
     def before(self, needed: Names) -> Names:
         return needed
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Drop:
+        return cls(tuple(document["names"]))

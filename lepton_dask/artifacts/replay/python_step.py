@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,11 @@ class PythonStep(ReplayStep):
 
     def before(self, needed: Names) -> Names:
         return (needed - {output.name for output in self.outputs}) | frozenset(self.takes)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> PythonStep:
+        outputs = tuple(InputColumn(**output) for output in document["outputs"])
+        return cls(document["function"], outputs, tuple(document.get("takes", ())))
 
 
 def _arrow_frame(given: ReadFrame) -> pd.DataFrame:
