@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
-from lepton_dask.artifacts.frames import InputColumn, ReadFrame
+from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
 from lepton_dask.artifacts.replay.derived import Derived, DerivedColumn
 from lepton_dask.artifacts.replay.joined import Joined, JoinedColumn
