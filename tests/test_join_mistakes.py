@@ -146,10 +146,10 @@ PIPELINE = """
             "[{with: weather}]",
             "7:19: on: missing key; add 'on:' (text, a list or a mapping)",
         ),
-        ("[{with: weather, on: t, how: rigth}]", "7:41: how: unknown 'rigth'; write left or inner"),
+        ("[{with: weather, on: t, how: rigth}]", "7:47: how: unknown 'rigth'; write left or inner"),
         (
             "[{with: weather, on: t, column: [a]}]",
-            "7:36: column: unknown key; did you mean 'columns'? "
+            "7:42: column: unknown key; did you mean 'columns'? "
             "the keys here are with, on, how, columns, keep",
         ),
         ("[{with: wether, on: t}]", "7:26: with: unknown step 'wether'; did you mean 'weather'?"),
