@@ -183,6 +183,16 @@ def test_a_wrong_edge_is_told_at_with(
     assert [str(m).removeprefix(f"{path}:") for m in error.value.mistakes] == [text]
 
 
+def test_a_list_of_tables_cannot_hold_for_every_step(
+    write_pipeline: Callable[[str], Path],
+) -> None:
+    text = PIPELINE.format(join="[{with: weather, on: t}]").replace(
+        "    steps:", "    defaults: {join: [{with: weather, on: t}]}\n    steps:", 1
+    )
+    with pytest.raises(UserError, match="join: 'join' is a list, of which nothing can hold for"):
+        load_pipeline(write_pipeline(text))
+
+
 def test_a_joined_table_is_used_and_what_nobody_joins_is_not(
     write_pipeline: Callable[[str], Path],
 ) -> None:

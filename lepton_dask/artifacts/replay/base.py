@@ -44,3 +44,7 @@ class ReplayStep(ABC):
     def tables(self) -> tuple[str, ...]:
         """The tables that it looks into."""
         return ()
+
+    def looked_at(self, table: str) -> Names | None:  # noqa: ARG002 - for those that look
+        """The columns of the table that it looks at; None for all of them."""
+        return None
