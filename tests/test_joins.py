@@ -16,6 +16,7 @@ from lepton_dask.cli.console import line
 from lepton_dask.errors import UserError
 from lepton_dask.events import Event, RowsLost, RowsUnmatched
 from lepton_dask.run import lookups
+from lepton_dask.run.pipeline import load_and_plan
 
 WritePipeline = Callable[[str], Path]
 SmallChunks = Callable[[int], None]
@@ -318,3 +319,104 @@ def test_a_table_of_which_nothing_is_learnt_is_not_asked_for(
     [planes] = model.tables
     assert [column.name for column in planes.columns] == ["tailnum", "year", "maker"]
     assert np.isfinite(model.predict(typed("flights.csv"))).all()
+
+
+def test_the_plan_shows_which_table_brings_a_column(write_pipeline: WritePipeline) -> None:
+    path = write_pipeline(JOINED + WRITTEN)
+    plan = load_and_plan(path).plan
+    joined = next(step for step in plan.steps if step.name == "joined")
+    assert joined.inputs == ("flights", "weather", "planes")
+    assert [(c.name, c.type, c.reason) for c in joined.columns if c.treatment == "new"] == [
+        ("celsius", "number", "'celsius' of 'weather'"),
+        ("built", "number", "'year' of 'planes'"),
+        ("maker", "text", "'maker' of 'planes'"),
+    ]
+    assert joined.why[1].startswith("left join with planes on tailnum, 82 rows, ")
+    assert joined.why[1].endswith("; kept in the model")
+    with Path("planes.csv").open("a") as file:
+        file.write("N777,1999,maker 1\n")
+    again = load_and_plan(path).plan
+    assert again.steps[-1].fingerprint != plan.steps[-1].fingerprint
+
+
+def test_a_table_whose_parts_only_its_rows_name_cannot_be_joined_whole(
+    write_pipeline: WritePipeline,
+) -> None:
+    parts = "parts: {from: planes, split: {column: maker}}\n      flights:"
+    text = JOINED.replace("flights:", parts, 1).replace("with: planes", "with: parts")
+    with pytest.raises(UserError) as error:
+        load_and_plan(write_pipeline(text + WRITTEN))
+    [mistake] = error.value.mistakes
+    assert mistake.path == ("steps", "joined", "join", 1, "with")
+    assert mistake.found.startswith("'parts' is in parts (train, validation, test), and a join")
+
+
+def test_one_table_is_joined_twice_by_different_keys_and_travels_once(
+    run: Run, write_pipeline: WritePipeline
+) -> None:
+    rng = np.random.default_rng(8)
+    ports = [f"P{i}" for i in range(6)]
+    airports = pd.DataFrame({"faa": ports, "lat": rng.normal(size=6), "alt": range(6)})
+    rows = pd.DataFrame({"start": rng.choice(ports, 300), "end": rng.choice(ports, 300)})
+    rows["y"] = rng.normal(size=300)
+    airports.to_csv("airports.csv", index=False)
+    rows.to_csv("legs.csv", index=False)
+    text = """
+    name: legs
+    steps:
+      airports: {read: {path: airports.csv}}
+      legs: {read: {path: legs.csv}}
+      joined:
+        join:
+          - {with: airports, on: {start: faa}, columns: {lat: start_lat}, keep: true}
+          - {with: airports, on: {end: faa}, columns: {lat: end_lat, alt: end_alt}, keep: true}
+      parts: {split: {train: 0.5, test: 0.5}}
+      features: {prepare: {target: y, exclude: [start, end]}}
+      model: {train: {loss: squared}}
+      out: {predict: {}}
+      save: {write: {path: out.parquet}}
+    """
+    folder = run(write_pipeline(text)).folder
+    model = lepton_dask.load(folder)
+    [table] = model.tables
+    assert [column.name for column in table.columns] == ["faa", "lat", "alt"]
+    out = pd.read_parquet(folder / "out.parquet")
+    by_port = airports.set_index("faa")
+    assert out["end_alt"].tolist() == by_port.loc[out["end"], "alt"].tolist()
+    assert np.allclose(out["start_lat"], by_port.loc[out["start"], "lat"], rtol=1e-15)
+    alone = model.predict(out[["start", "end"]])
+    np.testing.assert_allclose(alone, out["prediction"], rtol=0, atol=1e-12)
+
+
+def test_a_table_that_was_joined_itself_is_given_as_its_step_yields_it(
+    run: Run, write_pipeline: WritePipeline, lepton: Lepton, scheduler: str
+) -> None:
+    makers = pd.DataFrame({"maker": [f"maker {i}" for i in range(3)], "size": [3, 1, 2]})
+    makers.to_csv("makers.csv", index=False)
+    text = """
+    name: chain
+    steps:
+      makers: {read: {path: makers.csv}}
+      planes: {read: {path: planes.csv}}
+      fleet: {join: [{with: makers, on: maker}]}
+      flights: {read: {path: flights.csv, columns: [id, tailnum, distance, delay]}}
+      joined: {join: [{with: fleet, on: tailnum, columns: [size]}]}
+      parts: {split: {train: 0.5, test: 0.5}}
+      features: {prepare: {target: delay, exclude: [id, tailnum]}}
+      model: {train: {loss: squared}}
+      out: {predict: {}}
+      save: {write: {path: out.parquet}}
+    """
+    folder = run(write_pipeline(text)).folder
+    fleet = pd.read_csv("planes.csv").merge(makers, how="left").drop(columns=["year", "maker"])
+    fleet.astype({"size": "Int64"}).to_csv("fleet.csv", index=False)
+    done = lepton(
+        *("predict", folder, "flights.csv", "scored.parquet", "--table", "fleet=fleet.csv"),
+        *("--scheduler", scheduler),
+    )
+    assert done.code == 0, done.stderr
+    scored, out = pd.read_parquet("scored.parquet"), pd.read_parquet(folder / "out.parquet")
+    assert out["size"].nunique() == 3
+    assert scored["id"].astype(int).tolist() == list(range(FLIGHTS))
+    predicted = scored["prediction"][out["id"].astype(int)]
+    np.testing.assert_allclose(predicted, out["prediction"], rtol=0, atol=1e-12)
