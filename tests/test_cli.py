@@ -106,7 +106,7 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
             "run",
             ["PIPELINE", "--on", "--set", "--scheduler", "--output", "--until", "--json"],
         ),
-        ("predict", ["RUN_OR_BUNDLE", "INPUT", "OUTPUT", "--on", "--scheduler"]),
+        ("predict", ["RUN_OR_BUNDLE", "INPUT", "OUTPUT", "--table", "--on", "--scheduler"]),
         ("runs", ["FOLDER", "--json"]),
         ("schema", ["of <pipeline|configuration>"]),
         ("cluster", ["--on"]),
