@@ -107,7 +107,7 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
             ["PIPELINE", "--on", "--set", "--scheduler", "--output", "--until", "--json"],
         ),
         ("profile", ["FILE_OR_PIPELINE", "--on", "--scheduler", "--json"]),
-        ("predict", ["RUN_OR_BUNDLE", "INPUT", "OUTPUT", "--on", "--scheduler"]),
+        ("predict", ["RUN_OR_BUNDLE", "INPUT", "OUTPUT", "--table", "--on", "--scheduler"]),
         ("runs", ["FOLDER", "--json"]),
         ("schema", ["of <pipeline|configuration>"]),
         ("cluster", ["--on"]),

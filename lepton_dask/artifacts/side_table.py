@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,15 @@ class SideTable:
     columns: tuple[InputColumn, ...]
     rows: Columns | None
     recipe: Recipe | None = None
+
+
+def with_columns(table: SideTable, names: Collection[str]) -> SideTable:
+    """The table with some of its columns."""
+    columns = tuple(column for column in table.columns if column.name in names)
+    rows = table.rows
+    if rows is not None:
+        rows = {column.name: rows[column.name] for column in columns}
+    return replace(table, columns=columns, rows=rows)
 
 
 def merged_tables(tables: Iterable[SideTable]) -> tuple[SideTable, ...]:

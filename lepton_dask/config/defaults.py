@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from lepton_dask.component import ComponentList
 from lepton_dask.config.explain import build
 from lepton_dask.config.nodes import (
     Entry,
@@ -61,7 +62,10 @@ def check_defaults(root: MappingNode) -> list[Mistake]:
     if not isinstance(defaults, MappingNode):
         return [*mistakes, expected(["a mapping of verbs"], defaults, ("defaults",))]
     for verb, entry in defaults.entries.items():
-        if verb in VERBS:
+        if verb in VERBS and issubclass(VERBS[verb], ComponentList):
+            found = f"'{verb}' is a list, of which nothing can hold for every step"
+            mistakes.append(Mistake(("defaults", verb), found, "leave it out", at_key=True))
+        elif verb in VERBS:
             mistakes += _check_verb(verb, entry.value)
         else:
             mistakes.append(unknown_key(("defaults", verb), VERBS))

@@ -76,7 +76,8 @@ def check_flow(graph: Graph, mistakes: list[Mistake]) -> None:
                 found, fix = f"'{draft.verb}' takes one step", _name_one(draft)
                 mistakes.append(Mistake(source.path, found, fix))
         joined = [(source, result) for source, result in sources if source in draft.joined]
-        mistakes += _joined_in_parts(joined)
+        told = {mistake.path for mistake in mistakes}
+        mistakes += [m for m in _joined_in_parts(joined) if m.path not in told]
         results[draft.name] = _result(draft, [result for _, result in named], mistakes)
 
 

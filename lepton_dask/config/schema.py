@@ -12,6 +12,7 @@ from typing import cast
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from lepton_dask.component import ComponentList
 from lepton_dask.config.cluster import ClusterConfig
 from lepton_dask.config.pipeline import (
     SHARED_KEYS,
@@ -49,7 +50,11 @@ def pipeline_schema() -> Schema:
             "vars": {"type": "object"},
             "defaults": {
                 "type": "object",
-                "properties": {verb: {"type": "object"} for verb in VERBS},
+                "properties": {
+                    verb: {"type": "object"}
+                    for verb, kind in VERBS.items()
+                    if not issubclass(kind, ComponentList)
+                },
                 "additionalProperties": False,
             },
             **shared,

@@ -63,8 +63,7 @@ def join_schema(
     mistakes: list[Mistake] = []
     for i, (joined, right) in enumerate(zip(join.root, rights, strict=True)):
         mistakes += _key_mistakes(joined, schema, right, (*at, i, "on"))
-        wrong = _column_mistakes(joined, schema, right, (*at, i))
-        mistakes += wrong
+        mistakes += _column_mistakes(joined, schema, right, (*at, i))
         schema |= {
             new: right[name]
             for name, new in joined.taken(right).items()
@@ -127,13 +126,11 @@ def _column_mistakes(
 ) -> list[Mistake]:
     mistakes = []
     called = set(left)
+    at_key = isinstance(joined.columns, dict)
     for i, (name, new) in enumerate(_picked(joined, right)):
-        path: DocumentPath = (*at, "columns", i)
-        if isinstance(joined.columns, dict):
-            path = (*at, "columns", name)
-        elif joined.columns is None:
+        path: DocumentPath = (*at, "columns", name if at_key else i)
+        if joined.columns is None:
             path = (*at, "with")
-        at_key = isinstance(joined.columns, dict)
         if name not in right:
             found = f"'{joined.with_}' has no column '{name}'"
             mistakes.append(Mistake(path, found, did_you_mean(name, right), at_key=at_key))
@@ -141,12 +138,8 @@ def _column_mistakes(
             found = f"'{name}' is a key: the rows have it already"
             mistakes.append(Mistake(path, found, "leave it out", at_key=at_key))
         elif new in called:
-            found = f"'{new}' of '{joined.with_}' would be a second column '{new}'"
-            if name != new:
-                found = f"'{name}' of '{joined.with_}' would be a second column '{new}'"
+            found = f"'{name}' of '{joined.with_}' would be a second column '{new}'"
             fix = f"give it another name, 'columns: {{{name}: new_name}}'"
-            if joined.columns is None:
-                fix += ", or pick other columns"
             mistakes.append(Mistake(path, found, fix))
         called.add(new)
     return mistakes

@@ -113,13 +113,13 @@ def _check_keys(work: Work, join: Join, facts: Sequence[_Facts]) -> None:
     mistakes = []
     for i, (joined, each) in enumerate(zip(join.root, facts, strict=True)):
         path = (*work.at, i, "on")
-        if each.duplicate is not None:
-            found = f"the keys of '{joined.with_}' are not unique: {each.duplicate}"
-            fix = "join on more columns, or drop them before with 'drop_duplicates'"
-            mistakes.append(Mistake(path, found, fix))
         if each.indistinct is not None:
             found = f"'{each.indistinct}' of '{joined.with_}' has integers of 2^53 and more"
             fix = "declare it as text under 'types' of both read steps"
+            mistakes.append(Mistake(path, found, fix))
+        elif each.duplicate is not None:
+            found = f"the keys of '{joined.with_}' are not unique: {each.duplicate}"
+            fix = "join on more columns, or drop them before with 'drop_duplicates'"
             mistakes.append(Mistake(path, found, fix))
     if mistakes:
         raise UserError(mistakes)
@@ -141,10 +141,7 @@ def _lookup(
 
 
 def _place(
-    row: int,
-    starts: NDArray[np.int64],
-    files: Sequence[str],
-    chunks: Sequence[_Rows],
+    row: int, starts: NDArray[np.int64], files: Sequence[str], chunks: Sequence[_Rows]
 ) -> str:
     """The file of a row of the whole table, and its number there."""
     chunk = int(np.searchsorted(starts, row, side="right")) - 1
@@ -161,9 +158,8 @@ def _in_words(
     )
     more = ", ..." if len(rows) > len(places) else ""
     others = int(np.count_nonzero(lookup.index.counts > 1)) - 1
-    and_others = f"; so do {others:,} other keys" if others > 1 else ""
-    and_others = "; so does 1 other key" if others == 1 else and_others
-    return f"{key} stands {len(rows):,} times ({', '.join(places)}{more}){and_others}"
+    also = f", and others more than once: {others:,}" if others else ""
+    return f"{key} stands {len(rows):,} times ({', '.join(places)}{more}){also}"
 
 
 def _shown(value: object) -> str:

@@ -103,7 +103,9 @@ def predict_file(
             stop.check()
             session.check()
 
-        wants = Wants({file.path: ("path",) for file in files if Path(file.path).exists()}, {}, {})
+        paths = [*(file.path for file in files), *(tables or {}).values()]
+        local = {str(Path(path).absolute()) for path in paths if Path(path).exists()}
+        wants = Wants(dict.fromkeys(sorted(local), ("path",)), {}, {})
         check_cluster(session.client, wants, [str(Path.cwd())])
         dispatch = Dispatch(session.client, label="predict", check=check)
         beside = tables_for(dispatch, loaded, tables or {})

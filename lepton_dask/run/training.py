@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.predictor import Model, Source
-from lepton_dask.artifacts.replay import leading_to
-from lepton_dask.artifacts.side_table import merged_tables
+from lepton_dask.artifacts.replay import ReplayStep, leading_to
+from lepton_dask.artifacts.side_table import SideTable, merged_tables, with_columns
 from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated
@@ -93,7 +94,6 @@ def _tell(work: Work, train: Train, descent: Descent) -> None:
 def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: str) -> Model:
     origin, prepared = features.table.origin, features.prepared
     led = leading_to(origin.replay, frozenset(prepared.columns), prepared.target.column)
-    asked = {name for step in led.steps for name in step.tables}
     return Model(
         name=pipeline,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,8 +106,21 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         loss=train.loss,
         coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
         intercept=float(descent.theta[-1]),
-        tables=merged_tables(table for table in origin.tables if table.name in asked),
+        tables=_looked_into(led.steps, origin.tables),
     )
+
+
+def _looked_into(steps: Sequence[ReplayStep], tables: Sequence[SideTable]) -> tuple[SideTable, ...]:
+    """The tables that the steps look into, with the columns that they look at."""
+    needed = []
+    for table in merged_tables(tables):
+        looked_at = [step.looked_at(table.name) for step in steps if table.name in step.tables]
+        names = [each for each in looked_at if each is not None]
+        if len(names) < len(looked_at):
+            needed.append(table)
+        elif names:
+            needed.append(with_columns(table, frozenset().union(*names)))
+    return tuple(needed)
 
 
 def _source(origin: Origin) -> Source:

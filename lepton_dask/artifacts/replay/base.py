@@ -54,3 +54,7 @@ class ReplayStep(ABC):
     def carries(self) -> bool:
         """Whether rows depend on those played before them."""
         return False
+
+    def looked_at(self, table: str) -> Names | None:  # noqa: ARG002 - for those that look
+        """The columns of the table that it looks at; None for all of them."""
+        return None

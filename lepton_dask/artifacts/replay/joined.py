@@ -86,3 +86,8 @@ class Joined(ReplayStep):
     @property
     def tables(self) -> tuple[str, ...]:
         return (self.table,)
+
+    def looked_at(self, table: str) -> Names | None:
+        if table != self.table:
+            return frozenset()
+        return frozenset([*self.on.values(), *(each.source for each in self.columns)])
