@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lepton_dask.data.chunks import Chunk, RowNumbers
-from lepton_dask.data.content import SourceFile, read_content
+from lepton_dask.data.content import SourceFile
 from lepton_dask.data.formats import csv, parquet
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import read_raw
@@ -101,10 +101,9 @@ def _names(
 ) -> tuple[str, ...]:
     if file.format == "parquet":
         return parquet.names(file)
-    content = read_content(file, csv.OPENING_BYTES)
     if read.header:
-        return csv.opening(read, file, content).names
-    found = csv.opening(read.model_copy(update={"columns": None}), file, content).names
+        return csv.names(read, file)
+    found = csv.names(read.model_copy(update={"columns": None}), file)
     every = read.columns or own_columns(read, file, schema)
     few = tuple(name for name in every if name not in optional)
     for names in (every, few):

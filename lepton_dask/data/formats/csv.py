@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from numpy.typing import NDArray
 
 from lepton_dask.data.arrow_types import arrow_type
 from lepton_dask.data.chunks import Chunk, ParsedChunk, byte_chunks, whole_file
@@ -24,6 +26,7 @@ from lepton_dask.data.formats.records import (
     record_ends,
     scan_records,
     unclosed_quote,
+    without_records,
 )
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import Schema
@@ -35,6 +38,7 @@ OPENING_BYTES = 1 << 20
 """The header must lie within this many bytes."""
 
 _ASCII_COMPATIBLE = re.compile(r"^(utf_8|ascii|latin_1|iso8859_\d+|cp125\d|koi8_[rtu])$")
+_SNIFFED_BYTES = 1000
 _NO_BYTES = np.empty(0, np.uint8)
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -95,11 +99,45 @@ def head(read: Read, file: SourceFile, head_bytes: int) -> tuple[ParsedChunk, in
     parsed = finish(read, chunk, parse_records(read, chunk, found.names, records, None))
     bad = parsed.quarantined.rows
     if bad is not None and parsed.table.num_rows == 0:
-        raise file.mistake(
-            f"has no row that fits its {len(found.names)} column names: {bad.what}",
-            "name every column; 'header: false' with 'columns:' and 'skip_rows:' replaces a header",
-        )
+        raise _no_row_fits(read, file, found.names, records, bad.what)
     return parsed, len(records)
+
+
+def _no_row_fits(
+    read: Read, file: SourceFile, names: tuple[str, ...], records: bytes, what: str
+) -> UserError:
+    """What to write where every row is longer or shorter than the header."""
+    ends = record_ends(np.frombuffer(records, np.uint8), read.separator, inside=False).positions
+    first = records[: int(ends[0]) + 1] if ends.size else records
+    fields = len(_fields(_utf8(read), file, first))
+    found = f"has no row that fits its {len(names)} column names: {what}"
+    if not read.header or fields == len(names):
+        return file.mistake(found, "name every column")
+    instead = f"header: false, skip_rows: {read.skip_rows + 1}"
+    if fields == len(names) + 1:
+        listed = ", ".join(_in_yaml(name) for name in ("row", *names))
+        return file.mistake(
+            f"{found}; its first column has no name, as R writes row names",
+            f"name it: '{instead}, columns: [{listed}]'",
+        )
+    return file.mistake(
+        found,
+        f"replace the header: '{instead}' calls them column_1 to column_{fields}, and 'columns:' "
+        "gives other names",
+    )
+
+
+def _in_yaml(name: str) -> str:
+    """A name as it may stand in a list."""
+    plain = re.fullmatch(r"[A-Za-z_][\w .()/%-]*", name) and name == name.strip()
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
+def names(read: Read, file: SourceFile) -> tuple[str, ...]:
+    """The file's columns, from its first bytes. Raises UserError as `opening` does."""
+    content = read_content(file, OPENING_BYTES + 1)
+    text = _as_utf8(read, file, content, 0, is_cut=len(content) > OPENING_BYTES)
+    return opening(_utf8(read), file, text).names
 
 
 def opening(read: Read, file: SourceFile, content: bytes) -> Opening:
@@ -133,13 +171,16 @@ def parse_records(
 ) -> RawChunk:
     """UTF-8 records without a header as a chunk's rows."""
     columns = Columns.of(read, chunk.file, names, schema)
+    with_nul: NDArray[np.int64] = np.empty(0, np.int64)
+    if b"\0" in records:
+        records, with_nul = without_records(records, read.separator, 0)
     try:
         table, bad_rows = _read_strictly(read, names, columns, records)
     except pa.ArrowInvalid as error:
         raise RunError(
             f"the records cannot be read ({error})", file=chunk.file.shown, partition=chunk.index
         ) from error
-    total = table.num_rows + len(bad_rows)
+    total = table.num_rows + len(bad_rows) + len(with_nul)
     if chunk.rows is not None and chunk.rows != total:
         raise RunError(
             f"{total:,} records were read where {chunk.rows:,} had been counted",
@@ -148,12 +189,14 @@ def parse_records(
             partition=chunk.index,
         )
     numbers = np.arange(total, dtype=np.int64) + (chunk.first_row or 0)
-    kept = np.delete(numbers, [row for row, _, _ in bad_rows])
-    malformed = [
+    malformed = [(int(numbers[row]), "holds a NUL byte") for row in with_nul]
+    numbers = np.delete(numbers, with_nul)
+    malformed += [
         (int(numbers[row]), f"expected {expected} fields, found {actual}")
         for row, expected, actual in bad_rows
     ]
-    return RawChunk(columns, table, kept, malformed)
+    kept = np.delete(numbers, [row for row, _, _ in bad_rows])
+    return RawChunk(columns, table, kept, sorted(malformed))
 
 
 def _read_strictly(
@@ -253,7 +296,8 @@ def _check_header(file: SourceFile, names: tuple[str, ...]) -> None:
     if double:
         raise file.mistake(
             f"has two columns called '{double[0]}'",
-            "rename one; 'header: false' with 'columns:' and 'skip_rows: 1' replaces the header",
+            "if the first line is a row already, add 'header: false'; with 'skip_rows: 1' and "
+            "'columns:' it replaces the header",
         )
     other = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
     if other:
@@ -310,6 +354,13 @@ def _as_utf8(
     if codec == "utf_8" and offset == 0 and content[:2] in _UTF16_MARKS:
         raise file.mistake(
             "is UTF-16, not UTF-8", "add 'encoding: utf-16' to the read step", key="path"
+        )
+    start = content[:_SNIFFED_BYTES]
+    # Half of the bytes of Latin text in UTF-16 are NUL; a damaged table has a few.
+    if codec == "utf_8" and start.count(0) * 3 > len(start):
+        raise file.mistake(
+            f"is not UTF-8: {start.count(0)} of {len(start)} bytes are NUL",
+            "if it is UTF-16, add 'encoding: utf-16-le' (or utf-16-be) to the read step",
         )
     decoder = codecs.getincrementaldecoder(codec)()
     try:
