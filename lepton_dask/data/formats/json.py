@@ -41,14 +41,8 @@ def parse(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
     and others are set aside. Raises UserError where the pointer leads to no array, or the document
     is none.
     """
-    file = chunk.file
-    plan(file)
-    content = read_content(file, MAX_DOCUMENT_BYTES + 1)
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise _too_large(file)
-    check_utf8(chunk, content)
-    array = _array(file, _document(file, content))
-    names = _names(read, file, array)
+    array = _read(chunk.file)
+    names = _names(read, chunk.file, array)
     objects: list[str] = []
     malformed: list[tuple[int, str]] = []
     for i, element in enumerate(array):
@@ -70,6 +64,22 @@ def head(read: Read, file: SourceFile) -> tuple[ParsedChunk, int]:
     if bad is not None and parsed.table.num_rows == 0:
         raise file.mistake(f"has no element that is a row: {bad.what}")
     return parsed, file.size_bytes
+
+
+def fields(file: SourceFile) -> int | None:
+    """How many fields the rows have, where they are arrays. Raises UserError as `parse` does."""
+    first = next(iter(_read(file)), None)
+    return len(first) if isinstance(first, list) else None
+
+
+def _read(file: SourceFile) -> list[Json]:
+    """The array that the file's pointer leads to."""
+    (chunk,) = plan(file)
+    content = read_content(file, MAX_DOCUMENT_BYTES + 1)
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise _too_large(file)
+    check_utf8(chunk, content)
+    return _array(file, _document(file, content))
 
 
 def _document(file: SourceFile, content: bytes) -> Json:
