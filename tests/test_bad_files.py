@@ -189,6 +189,12 @@ def test_25_a_row_with_a_nul_byte_is_set_aside_and_counted(
     )
 
 
+def test_25_a_nul_byte_in_a_name_is_refused(refused: Refused) -> None:
+    assert refused(write("a.csv", "x,y\0z,w\n1,2,3\n")) == [
+        f"{AT}'a.csv' has a NUL byte in the name 'y\\x00z'; mend its header"
+    ]
+
+
 def test_26_duplicate_column_names_are_refused(refused: Refused) -> None:
     assert refused(write("a.csv", "x,y,x\n1,2,3\n")) == [
         f"{AT}'a.csv' has two columns called 'x'; if the first line is a row already, add "

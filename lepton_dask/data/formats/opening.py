@@ -114,6 +114,9 @@ def _check_header(file: SourceFile, names: tuple[str, ...]) -> None:
             "if the first line is a row already, add 'header: false'; with 'skip_rows: 1' and "
             "'columns:' it replaces the header",
         )
+    with_nul = next((name for name in names if "\0" in name), None)
+    if with_nul is not None:
+        raise file.mistake(f"has a NUL byte in the name {with_nul!r}", "mend its header")
     other = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
     if other:
         raise file.mistake(
