@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading_tables import AT, columns_of, parsed, row_numbers_of, settled, written
+from reading_tables import AT, TEXT, columns_of, parsed, row_numbers_of, settled, written
 
 from lepton_dask.data.files import find_files
 from lepton_dask.data.formats import json as documents
 from lepton_dask.data.head import read_head
+from lepton_dask.data.lenient import parse_leniently, read_for_prediction
 from lepton_dask.data.read import Read
+from lepton_dask.data.reading import plan_chunks
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import UserError
@@ -184,6 +186,19 @@ def test_a_document_above_the_cap_is_refused_by_its_size(
     assert "convert it to JSON lines" in message
     (tmp_path / "t.json.gz").write_bytes(gzip.compress(json.dumps(rows).encode()))
     assert "is a JSON document of more than" in refusal(path=str(tmp_path / "t.json.gz"))
+
+
+def test_arrays_to_predict_for_may_lack_the_target(tmp_path: Path):
+    schema = {"text": TEXT, "intent": TEXT}
+    node = Read(path="t.json", columns=("text", "intent"))
+    for rows in ([["hi", "greet"]], [["hi"]]):
+        path = document(tmp_path, rows)
+        (file,) = find_files(Read(path=path), AT, Roots(()))
+        read, fitting = read_for_prediction(node, file, schema, ["intent"])
+        (chunk,) = plan_chunks(read, file)
+        lenient = parse_leniently(read, chunk, fitting)
+        assert lenient.table["text"].to_pylist() == ["hi"]
+        assert lenient.reasons == [None]
 
 
 values = st.one_of(st.none(), st.text(st.sampled_from('a"\n\\é?\u2028'), max_size=4))

@@ -113,10 +113,10 @@ def test_text_is_read_as_declared(tmp_path: Path):
     assert columns_of(read) == {"d": [pd.Timestamp("2013-01-05").date(), None], "n": [1.5, 2.0]}
 
 
-def test_integers_declared_as_text_and_numbers_as_integers(tmp_path: Path):
-    path = stored(tmp_path, pa.table({"a": [1, 2], "b": [1.0, 2.5]}))
+def test_numbers_declared_as_integers(tmp_path: Path):
+    path = stored(tmp_path, pa.table({"a": [True, False], "b": [1.0, 2.5]}))
     read = Read(path=path, types={"a": "text", "b": "integer"})
-    assert columns_of(read) == {"a": ["1", "2"], "b": [1, None]}
+    assert columns_of(read) == {"a": ["true", "false"], "b": [1, None]}
     assert "2.5 is not an integer" in str(parsed(read)[0].quarantined.values["b"])
 
 

@@ -148,6 +148,18 @@ def test_the_fifth_up_to_its_read_step(
 
 
 @pytest.mark.usefixtures("shared_data")
+def test_the_fifth_is_refused_up_to_a_step_that_is_not_supported(
+    lepton: Lepton, write_pipeline: WritePipeline
+) -> None:
+    """What lies behind that step is a mistake too: the steps to run cannot be told apart."""
+    for step, loss in (("features", 0), ("model", 1)):
+        done = lepton("run", write_pipeline(INTENTS), "--until", step)
+        assert (done.code, done.stdout) == (2, "")
+        assert "text hashing is not supported yet" in done.stderr
+        assert done.stderr.count("loss is not supported yet") >= loss
+
+
+@pytest.mark.usefixtures("shared_data")
 def test_the_fifth_is_told_what_is_not_supported_yet(
     lepton: Lepton, write_pipeline: WritePipeline
 ) -> None:

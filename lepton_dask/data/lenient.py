@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from lepton_dask.data.chunks import Chunk, RowNumbers
-from lepton_dask.data.content import SourceFile, read_content
-from lepton_dask.data.formats import csv, parquet
+from lepton_dask.data.content import SourceFile
+from lepton_dask.data.formats import csv, json, parquet
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import read_raw
 from lepton_dask.data.types import ColumnType, Schema
@@ -37,13 +37,14 @@ def read_for_prediction(
     """A model's `read` node and schema as they fit a file to predict for.
 
     The columns in `optional` (the target) may be absent: what the node says of them goes. A CSV
-    file without a header has all of the model's columns or all but these. `rows` does not apply.
+    file without a header, or a JSON document of arrays, has all of the model's columns or all but
+    these. `rows` does not apply.
 
     Raises UserError for another column that is absent.
     """
     read = read.model_copy(update={"rows": None})
     if is_ragged(file):
-        return read, dict(schema)
+        return _with_fields(read, file, optional), dict(schema)
     names = _names(read, file, schema, optional)
     own = own_columns(read, file, schema)
     needed = [name for name in own if name not in optional]
@@ -96,15 +97,22 @@ def parse_leniently(read: Read, chunk: Chunk, schema: Schema) -> LenientChunk:
     return LenientChunk(pa.table(arrays), row_numbers, texts)
 
 
+def _with_fields(read: Read, file: SourceFile, optional: Collection[str]) -> Read:
+    """The node with names for as many fields as a document's arrays have: all, or all but these."""
+    if file.format != "json" or read.columns is None:
+        return read
+    few = tuple(name for name in read.columns if name not in optional)
+    return read.model_copy(update={"columns": few}) if json.fields(file) == len(few) else read
+
+
 def _names(
     read: Read, file: SourceFile, schema: Schema, optional: Collection[str]
 ) -> tuple[str, ...]:
     if file.format == "parquet":
         return parquet.names(file)
-    content = read_content(file, csv.OPENING_BYTES)
     if read.header:
-        return csv.opening(read, file, content).names
-    found = csv.opening(read.model_copy(update={"columns": None}), file, content).names
+        return csv.names(read, file)
+    found = csv.names(read.model_copy(update={"columns": None}), file)
     every = read.columns or own_columns(read, file, schema)
     few = tuple(name for name in every if name not in optional)
     for names in (every, few):

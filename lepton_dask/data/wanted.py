@@ -159,6 +159,8 @@ def typed_column(
 ) -> Converted:
     """A reader's column of the wanted type, or of the one it is found to have."""
     try:
+        if _was_number(column.type) and read.types.get(name) == "text":
+            raise lost_zeros(chunk.file, name)
         if pa.types.is_null(column.type) or column_type(column.type) != ColumnType("text"):
             if wanted is None:
                 return canonical(column)
@@ -182,6 +184,21 @@ def typed_column(
             file=chunk.file.shown,
             partition=chunk.index,
         ) from error
+
+
+def lost_zeros(file: SourceFile, name: str) -> UserError:
+    """What is wrong with numbers that are declared text."""
+    found = f"'{file.shown}' holds numbers, which have lost their leading zeros if they had any"
+    fix = (
+        "leave it out here, and learn from them as levels with "
+        f"'prepare: {{columns: {{{name}: {{as: category}}}}}}'"
+    )
+    return UserError([Mistake((*file.at, "types", name), found, fix)])
+
+
+def _was_number(type_: pa.DataType) -> bool:
+    found = column_type(type_)
+    return found is not None and found.kind in ("integer", "number")
 
 
 def _own_missing(read: Read) -> dict[str, tuple[str, ...]]:

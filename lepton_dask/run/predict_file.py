@@ -131,7 +131,9 @@ def _with_captures(model: Model, read: Read, file: SourceFile) -> SourceFile:
     for pattern in model.source.patterns:
         captured = captured_from(pattern, file.path)
         if captured is not None and set(lacks) <= dict(captured).keys():
-            return replace(file, captured=captured)
+            own = dict(file.captured)
+            more = tuple((name, text) for name, text in captured if name not in own)
+            return replace(file, captured=(*file.captured, *more))
     name = lacks[0]
     example = next(
         (p for p in model.source.patterns if f"{{{name}}}" in p), f"table_{{{name}}}.csv"

@@ -19,8 +19,8 @@ from lepton_dask.errors import UserError
 from lepton_dask.suggest import did_you_mean, listed
 
 MAX_DOCUMENT_BYTES = 256 << 20
-"""A document is parsed in one piece, by every pointer into it, and takes about 5 times its size in
-memory meanwhile."""
+"""A document is parsed in one piece, by every pointer into it, and takes about 6 times its size in
+memory meanwhile: 550 MiB, and 12 s, for one of 88 MiB with 900,000 objects of five keys."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
@@ -41,25 +41,20 @@ def parse(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
     and others are set aside. Raises UserError where the pointer leads to no array, or the document
     is none.
     """
-    file = chunk.file
-    plan(file)
-    content = read_content(file, MAX_DOCUMENT_BYTES + 1)
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise _too_large(file)
-    check_utf8(chunk, content)
-    array = _array(file, _document(file, content))
-    names = _names(read, file, array)
-    objects: list[str] = []
+    array = _read(chunk.file)
+    names = _names(read, chunk.file, array)
+    lines: list[bytes] = []
     malformed: list[tuple[int, str]] = []
     for i, element in enumerate(array):
         wrong = _what_is_wrong(element, names)
         if wrong:
             malformed.append((i, wrong))
         elif isinstance(element, list):
-            objects.append(json.dumps(dict(zip(names or (), element, strict=True))))
+            lines.append(json.dumps(dict(zip(names or (), element, strict=True))).encode())
         else:
-            objects.append(json.dumps(element))
-    return parse_objects(read, chunk, [each.encode() for each in objects], malformed, schema)
+            lines.append(json.dumps(element).encode())
+        array[i] = None  # a row is held once: as an object it takes several times its text
+    return parse_objects(read, chunk, lines, malformed, schema)
 
 
 def head(read: Read, file: SourceFile) -> tuple[ParsedChunk, int]:
@@ -70,6 +65,22 @@ def head(read: Read, file: SourceFile) -> tuple[ParsedChunk, int]:
     if bad is not None and parsed.table.num_rows == 0:
         raise file.mistake(f"has no element that is a row: {bad.what}")
     return parsed, file.size_bytes
+
+
+def fields(file: SourceFile) -> int | None:
+    """How many fields the rows have, where they are arrays. Raises UserError as `parse` does."""
+    first = next(iter(_read(file)), None)
+    return len(first) if isinstance(first, list) else None
+
+
+def _read(file: SourceFile) -> list[Json]:
+    """The array that the file's pointer leads to."""
+    (chunk,) = plan(file)
+    content = read_content(file, MAX_DOCUMENT_BYTES + 1)
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise _too_large(file)
+    check_utf8(chunk, content)
+    return _array(file, _document(file, content))
 
 
 def _document(file: SourceFile, content: bytes) -> Json:

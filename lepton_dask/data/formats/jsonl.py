@@ -16,7 +16,7 @@ from lepton_dask.data.content import SourceFile, read_content, read_range
 from lepton_dask.data.formats.records import Scan, scan_records
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import Schema
-from lepton_dask.data.wanted import Columns, RawChunk, finish
+from lepton_dask.data.wanted import Columns, RawChunk, finish, lost_zeros
 from lepton_dask.errors import RunError
 
 _Object = dict[str, Any]
@@ -86,6 +86,7 @@ def parse_objects(
     except pa.ArrowInvalid:
         table = None
     if table is None or table.num_rows != len(lines):
+        _check_declared_text(read, chunk, lines)
         lines, types, bad = _amended(lines, types)
         try:
             table = _read_json(b"\n".join(lines), types, schema)
@@ -117,6 +118,19 @@ def _read_json(content: bytes, types: Mapping[str, pa.DataType], schema: Schema 
             unexpected_field_behavior="infer" if schema is None else "ignore",
         ),
     )
+
+
+def _check_declared_text(read: Read, chunk: Chunk, lines: list[bytes]) -> None:
+    """Raises UserError for numbers in a column that is declared text."""
+    declared = [name for name, type_ in read.types.items() if type_ == "text"]
+    for line in lines if declared else ():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        for name in declared:
+            if isinstance(value, dict) and _kind(value.get(name, "")) == "number":
+                raise lost_zeros(chunk.file, name)
 
 
 def _amended(

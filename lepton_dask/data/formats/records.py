@@ -87,7 +87,7 @@ def record_ends(text: Bytes, separator: str | None, inside: bool) -> Ends:
 def scan_records(chunk: Chunk, data_start: int, separator: str | None) -> Scan:
     """Scans the chunk between its own cuts, moved to the newlines behind them."""
     with open_file(chunk.file) as stream:
-        start = _behind_newline(stream, chunk.start) if chunk.index else data_start
+        start = max(_behind_newline(stream, chunk.start), data_start) if chunk.index else data_start
         stop = max(_behind_newline(stream, chunk.stop), start)
         stream.seek(start)
         text = np.frombuffer(stream.read(stop - start), np.uint8)
@@ -132,6 +132,23 @@ def count_records(text: Bytes, ends: Positions) -> int:
     """Records that end at `ends` or at the end of the text, blank lines left out."""
     tail = text.size > (ends[-1] + 1 if ends.size else 0)
     return int(np.count_nonzero(~_blank(text, ends))) + int(tail)
+
+
+def without_records(
+    content: bytes, separator: str | None, byte: int
+) -> tuple[bytes, NDArray[np.int64]]:
+    """A text that starts at a record without the records that hold a byte, and the positions of
+    these among all of its records."""
+    text = np.frombuffer(content, np.uint8)
+    ends = record_ends(text, separator, inside=False).positions
+    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
+    stops = np.concatenate([ends + 1, np.array([text.size])])
+    holding = np.unique(np.searchsorted(ends, np.flatnonzero(text == byte)))
+    kept = np.ones(text.size, bool)
+    for record in holding:
+        kept[starts[record] : stops[record]] = False
+    counted = np.concatenate([~_blank(text, ends), np.ones(1, bool)])
+    return text[kept].tobytes(), (np.cumsum(counted) - 1)[holding]
 
 
 def _newlines(text: Bytes) -> Positions:
