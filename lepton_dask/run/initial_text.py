@@ -16,7 +16,9 @@ from lepton_dask.data.read import Read
 COMMENT_COLUMN = 40
 """Where comments start, so that they stand in a line below each other."""
 
-L2 = "1.0e-3"
+L2, L2_WIDE = "1.0e-3", "1.0"
+LEAST_ROWS_A_COLUMN = 2
+"""With fewer rows for each column the penalty has to do the work."""
 
 _PLAIN = re.compile(r"[A-Za-z_./][\w .()/+-]*(?<! )", re.ASCII)
 _TRUTH_ELSEWHERE = ("yes", "no", "on", "off", "y", "n")
@@ -55,7 +57,7 @@ def pipeline_text(initial: Initial) -> str:
         *_read(initial),
         *_split(initial),
         *_prepare(initial),
-        *_model(initial.target),
+        *_model(initial),
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -153,13 +155,20 @@ def _target(target: TargetGuess) -> Iterator[str]:
     yield f"target: {{column: {scalar(target.column)}, positive: {scalar(target.label)}}}"
 
 
-def _model(target: TargetGuess) -> Iterator[str]:
+def _model(initial: Initial) -> Iterator[str]:
     loss, metrics = "logistic", "roc_auc, log_loss, balanced_accuracy"
-    reason = "two classes"
-    if target.label is None:
-        loss, metrics, reason = "squared", "rmse, mae, r2", "a number"
-    yield f"  # The target is {reason}. The penalty keeps columns that say the same in check."
-    yield f"  model: {{train: {{loss: {loss}, penalty: {{l2: {L2}}}}}}}"
+    learnt = "two classes"
+    if initial.target.label is None:
+        loss, metrics, learnt = "squared", "rmse, mae, r2", "a number"
+    columns = len(initial.read.types) - len(initial.excluded) - 1
+    is_wide = initial.rows is not None and initial.rows < LEAST_ROWS_A_COLUMN * columns
+    l2, why = (
+        (L2_WIDE, f"there are few rows for {columns:,} columns, so the penalty is large")
+        if is_wide
+        else (L2, "the penalty keeps columns that say the same in check")
+    )
+    yield f"  # The target is {learnt}; {why}."
+    yield f"  model: {{train: {{loss: {loss}, penalty: {{l2: {l2}}}}}}}"
     yield f"  scores: {{evaluate: {{metrics: [{metrics}], baselines: [mean]}}}}"
 
 
