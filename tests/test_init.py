@@ -13,7 +13,7 @@ from conftest import REPOSITORY, Lepton, Run
 
 from lepton_dask.config.document import Document
 from lepton_dask.run.initial import initial_pipeline
-from lepton_dask.run.initial_text import scalar
+from lepton_dask.run.initial_text import mapping_key, scalar
 
 DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -182,8 +182,24 @@ def test_without_anything_to_learn_from_it_writes_nothing(lepton: Lepton) -> Non
     ],
 )
 def test_every_text_comes_back_as_it_was(value: str | int | float | bool) -> None:
-    Path("a.yaml").write_text(f"a: {{b: {scalar(value)}}}\n", encoding="utf-8")
-    assert Document.read(Path("a.yaml")).data == {"a": {"b": value}}
+    name = str(value) or "empty"
+    written = f"a: {{{mapping_key(name)}: {scalar(value)}}}\n"
+    Path("a.yaml").write_text(written, encoding="utf-8")
+    assert Document.read(Path("a.yaml")).data == {"a": {name: value}}
+
+
+def test_names_that_mean_something_to_yaml_or_to_a_pipeline_are_only_names(
+    lepton: Lepton, scheduler: str
+) -> None:
+    rng = np.random.default_rng(6)
+    table = {name: rng.normal(size=120) for name in ("price$", "^x", "a${b}", "- c", "null")}
+    table |= {"#id": np.arange(120), "^key$": np.arange(120), "no": rng.choice(["on", "off"], 120)}
+    pd.DataFrame(table).to_csv("odd.csv", index=False)
+    assert lepton("init", "odd.csv", "--target", "no", "--output", "a.yaml").code == 0
+    assert lepton("run", "a.yaml", "--scheduler", scheduler, "--output", "out").code == 0
+    columns = json.loads(Path("out/plan.json").read_text())["steps"][2]["columns"]
+    features = {each["name"] for each in columns if each["treatment"].startswith("number")}
+    assert features == {"price$", "^x", "a${b}", "- c", "null"}
 
 
 # --- on real tables ------------------------------------------------------------------------------

@@ -157,9 +157,11 @@ def _kept_prose(profile: Profile, excluded: dict[str, str], target: TargetGuess)
 
 
 def _types(profile: Profile, moments: Moments) -> dict[str, DeclaredType]:
+    """Of every column that can be declared: a key that reads like a reference is refused."""
     types = {
         name: moments.formats.get(name) or declared(column.type)
         for name, column in profile.columns.items()
+        if "${" not in name
     }
     return {name: type_ for name, type_ in types.items() if type_ is not None}
 

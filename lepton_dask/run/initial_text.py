@@ -67,9 +67,15 @@ def scalar(value: str | Label) -> str:
     start with one."""
     if isinstance(value, bool):
         return str(value).lower()
-    if not isinstance(value, str):
-        return repr(value)
-    text = value.replace("$", "$$")
+    return _text(_dollars(value)) if isinstance(value, str) else repr(value)
+
+
+def mapping_key(name: str) -> str:
+    """A key as YAML: no reference is looked for in it."""
+    return _text(name)
+
+
+def _text(text: str) -> str:
     try:
         is_text = read_scalar(text) == text
     except RefusedScalar:
@@ -108,7 +114,7 @@ def _read(initial: Initial) -> Iterator[str]:
             yield _noted(f"      {key}: {value}", reasons.get(key))
     yield "      types:"
     for name, type_ in read.types.items():
-        yield _noted(f"        {scalar(name)}: {_type(type_)}", reasons.get(f"types.{name}"))
+        yield _noted(f"        {mapping_key(name)}: {_type(type_)}", reasons.get(f"types.{name}"))
     for name, zone in initial.zones.items():
         yield _one_line(f"        # {name}: a moment in {zone}, as it is written")
 
@@ -137,7 +143,7 @@ def _prepare(initial: Initial) -> Iterator[str]:
     if initial.prose:
         yield "      # Free text needs hashing, which is not supported yet:"
         hashed = "{hash: {words: [1, 2], buckets: 262144}}"
-        columns = ", ".join(f"{scalar(name)}: {hashed}" for name in initial.prose)
+        columns = ", ".join(f"{mapping_key(name)}: {hashed}" for name in initial.prose)
         yield f"      # columns: {{{columns}}}"
 
 
