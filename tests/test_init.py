@@ -121,6 +121,15 @@ def test_positions_count_from_both_ends() -> None:
     assert "target: age\n" in initial_pipeline("people.csv", "1")
 
 
+def test_a_glob_is_one_table_and_called_as_its_files_are(tmp_path: Path) -> None:
+    for month in (1, 2):
+        pd.DataFrame({"x": [3, 9, 4], "y": [month, 2, 7]}).to_csv(f"m_{month}.csv", index=False)
+    text = initial_pipeline("m_*.csv", "y")
+    assert "from a look at all 6 rows" in text
+    assert "\nname: m\n" in text
+    assert f"\nname: {tmp_path.name}\n" in initial_pipeline("?_*.csv", "y")
+
+
 def test_a_file_without_names_or_a_format_in_its_name_says_both() -> None:
     Path("rows.data").write_text("1,a,2.5\n2,b,3.5\n2,a,4.5\n1,b,0.5\n2,a,1.5\n")
     text = initial_pipeline("rows.data", "-1")

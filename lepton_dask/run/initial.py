@@ -93,7 +93,7 @@ def _decided(path: str, target: str) -> Initial:
     kept = _kept_prose(profile, excluded, guessed)
     excluded = {name: reason for name, reason in excluded.items() if name not in kept}
     return Initial(
-        name=stem_of(Path(path).name),
+        name=_name(path),
         given=path,
         asked=target,
         read=read.model_copy(update={"types": _types(profile, moments)}),
@@ -109,6 +109,11 @@ def _decided(path: str, target: str) -> Initial:
         excluded=excluded,
         prose=kept,
     )
+
+
+def _name(path: str) -> str:
+    """The file's base name, or its folder's where it is a glob without one."""
+    return stem_of(Path(path).name).strip("*?[]_-. ") or Path(path).absolute().parent.name
 
 
 def _read(read: Read, files: Sequence[SourceFile]) -> _Rows:
