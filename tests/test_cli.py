@@ -106,6 +106,7 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
             "run",
             ["PIPELINE", "--on", "--set", "--scheduler", "--output", "--until", "--json"],
         ),
+        ("init", ["FILE", "--target", "--output"]),
         ("profile", ["FILE_OR_PIPELINE", "--on", "--scheduler", "--json"]),
         ("predict", ["RUN_OR_BUNDLE", "INPUT", "OUTPUT", "--table", "--on", "--scheduler"]),
         ("runs", ["FOLDER", "--json"]),
@@ -133,7 +134,17 @@ def test_help_keeps_its_examples_in_one_line_each(lepton: Lepton) -> None:
         "lepton predict runs/latest new_patients.csv predictions.csv",
     ):
         assert f"\n      {example}\n" in text
-    for verb in ("profile", "validate", "plan", "run", "predict", "runs", "schema", "cluster"):
+    for verb in (
+        "init",
+        "profile",
+        "validate",
+        "plan",
+        "run",
+        "predict",
+        "runs",
+        "schema",
+        "cluster",
+    ):
         assert re.search(rf"^  {verb} +[A-Z].*\w\.$", text, re.MULTILINE), text
     assert "\n      lepton run PIPELINE --scheduler ADDRESS\n" in lepton("cluster", "--help").stdout
 

@@ -185,6 +185,32 @@ def run(
 
 
 @app.command()
+def init(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The table: a file or a glob.")],
+    target: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="What to learn: a column's name, or its position."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="PIPELINE", help="A new file to write; stdout without it."),
+    ] = None,
+) -> None:
+    """Look at a table and write a pipeline that learns from it.
+
+    With its types filled in, and a reason beside every choice. It runs as it is.
+    """
+    from lepton_dask.run.initial import initial_pipeline, write_initial
+
+    text = initial_pipeline(file, target)
+    if output is None:
+        print(text, end="")
+    else:
+        write_initial(text, output)
+        print(f"next: lepton run {output}", file=sys.stderr)
+
+
+@app.command()
 def profile(
     what: Annotated[
         str,

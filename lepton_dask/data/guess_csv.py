@@ -63,7 +63,7 @@ def guess_csv(head: bytes) -> CsvGuess:
     first, others = records[0], records[1:]
     width = Counter(map(len, others)).most_common(1)[0][0]
     header, skip_rows, columns = True, 0, None
-    if len(first) == width - 1 and not _is_data(first, [record[1:] for record in others]):
+    if len(first) == width - 1 and not any(map(_NUMBER.fullmatch, first)):
         # As R writes a table: a name for each column, none for the rows' own names.
         header, skip_rows, columns = False, 1, (_unused("row", first), *first)
         reasons["header"] = "the first column has no name; it is called here as R would"
