@@ -206,3 +206,15 @@ def test_captures_and_pointers_say_that_they_are_not_supported_yet(tmp_path: Pat
     written(tmp_path, "{}", "all.json")
     assert "captures in a path are not supported yet" in refusal(tmp_path, "home_{home}.csv")
     assert "a JSON pointer is not supported yet" in refusal(tmp_path, "all.json#/train")
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [((), ("path",)), ({}, ("path",)), ({"train": "a.csv", "test": ()}, ("path", "test"))],
+)
+def test_a_path_that_names_no_file_is_refused(tmp_path: Path, path: object, where: object) -> None:
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    with pytest.raises(UserError) as refused:
+        find_files(Read(path=path), (), Roots((tmp_path,)))
+    [mistake] = refused.value.mistakes
+    assert (mistake.path, mistake.found) == (where, "names no file")
