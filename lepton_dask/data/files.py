@@ -80,10 +80,9 @@ def stem_of(name: str) -> str:
 def _without_files(read: Read, at: DocumentPath) -> list[Mistake]:
     """Lists and mappings of paths that hold none."""
     path = (*at, "path")
-    nothing = ((), {})
-    empty = [path] if read.path in nothing else []
+    empty: list[DocumentPath] = [path] if read.path in ((), {}) else []
     if isinstance(read.path, dict):
-        empty += [(*path, part) for part, paths in read.path.items() if paths in nothing]
+        empty += [(*path, part) for part, paths in read.path.items() if paths == ()]
     return [Mistake(where, "names no file", "give a path", at_key=True) for where in empty]
 
 
