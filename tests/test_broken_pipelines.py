@@ -272,6 +272,14 @@ def lost_files(document: Document) -> Iterator[Break]:
             yield Break(f"{path}: no such file", put(path, f"data/{NOWHERE}.csv"))
 
 
+def emptied(document: Document) -> Iterator[Break]:
+    """A list or a mapping that must hold something."""
+    for path, _ in places(document):
+        if path == ("steps",) or path[2:] in (("read", "path"), ("from",), ("evaluate", "metrics")):
+            for nothing in ({}, []):
+                yield Break(f"{path}: {nothing}", put(path, nothing))
+
+
 def second_verbs(document: Document) -> Iterator[Break]:
     for name, step in steps_of(document).items():
         verb = "split" if "split" not in step else "predict"
@@ -289,6 +297,7 @@ KINDS: tuple[Callable[[Document], Iterator[Break]], ...] = (
     misspelt_columns,
     broken_expressions,
     lost_files,
+    emptied,
     second_verbs,
 )
 

@@ -203,3 +203,15 @@ def test_a_truncated_gzip_file_fails_with_its_name(tmp_path: Path):
 
 def test_a_glob_that_is_none_is_refused(tmp_path: Path):
     assert "'a**.csv' is no glob" in refusal(tmp_path, "a**.csv")
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [((), ("path",)), ({}, ("path",)), ({"train": "a.csv", "test": ()}, ("path", "test"))],
+)
+def test_a_path_that_names_no_file_is_refused(tmp_path: Path, path: object, where: object) -> None:
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    with pytest.raises(UserError) as refused:
+        find_files(Read(path=path), (), Roots((tmp_path,)))
+    [mistake] = refused.value.mistakes
+    assert (mistake.path, mistake.found) == (where, "names no file")

@@ -58,7 +58,7 @@ def test_the_verbs_of_a_pipeline_are_these():
 
 def test_the_losses_optimizers_and_metrics_are_these():
     assert set(LOSSES) == {"squared", "logistic"}
-    assert set(OPTIMIZERS) == {"gradient_descent", "lbfgs"}
+    assert set(OPTIMIZERS) == {"fista", "gradient_descent", "lbfgs"}
     assert set(METRICS) == {
         "roc_auc",
         "log_loss",

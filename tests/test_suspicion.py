@@ -82,7 +82,7 @@ def test_levels_of_one_share_tie() -> None:
 
 
 def test_of_a_class_with_few_rows_nothing_is_said() -> None:
-    assert area(np.array([[50, 0], [0, 9]])) is None
+    assert area(np.array([[50, 0], [0, 9]])) == 0.5
     assert area(np.array([[50, 0], [0, 10]])) == 1.0
 
 
@@ -183,6 +183,22 @@ def test_without_a_validation_part_the_training_rows_tell(
     run(write_pipeline(f"name: a\nsteps:\n  rows: {{read: {{path: rows.csv}}}}\n{steps}"))
     [text] = warned(events)
     assert text.startswith("column 'desk' alone ranks the training rows with a ROC AUC of ")
+
+
+def test_what_a_small_validation_part_shows_by_chance_is_not_told(
+    run: Run, write_pipeline: WritePipeline, tmp_path: Path, events: list[Event]
+) -> None:
+    rng = np.random.default_rng(5)
+    good = np.arange(400) % 2 == 0
+    lucky = np.where(np.arange(400) < 40, 4.0 * good, 2.0 * good) + rng.normal(size=400)
+    part = np.where(np.arange(400) < 40, "validation", "train")
+    table = pd.DataFrame({"lucky": lucky, "part": part, "good": np.where(good, "yes", "no")})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    assert roc_auc_score(good[:40], lucky[:40]) > 0.99
+    steps = STEPS.replace("{validation: 0.2, test: 0.2}", "{column: part}")
+    steps = steps.replace('"yes"}', '"yes"}, exclude: [part]')
+    run(write_pipeline(f"name: a\nsteps:\n  rows: {{read: {{path: rows.csv}}}}\n{steps}"))
+    assert warned(events) == []
 
 
 @pytest.mark.cluster

@@ -60,11 +60,11 @@ def find_files(read: Read, at: DocumentPath, roots: Roots) -> tuple[SourceFile, 
     `at` is the node's own path in the document, `("steps", "cells", "read")`. Opens no file but
     archives and those whose name does not say their format.
 
-    Raises UserError with every mistake: a path that is missing, a folder, empty, outside the
-    roots, of unknown format, a glob without a match, or captures that differ.
+    Raises UserError with every mistake: no path at all, one that is missing, a folder, empty,
+    outside the roots, of unknown format, a glob without a match, or captures that differ.
     """
     files: list[SourceFile] = []
-    mistakes: list[Mistake] = []
+    mistakes = _without_files(read, at)
     for entry in _entries(read, at):
         try:
             files += _files_of(entry, read, at, roots)
@@ -84,6 +84,15 @@ def stem_of(name: str) -> str:
     while path.suffix.lower() in _NO_PART_OF_THE_STEM and path.stem:
         path = PurePosixPath(path.stem)
     return path.name
+
+
+def _without_files(read: Read, at: DocumentPath) -> list[Mistake]:
+    """Lists and mappings of paths that hold none."""
+    path = (*at, "path")
+    empty: list[DocumentPath] = [path] if read.path in ((), {}) else []
+    if isinstance(read.path, dict):
+        empty += [(*path, part) for part, paths in read.path.items() if paths == ()]
+    return [Mistake(where, "names no file", "give a path", at_key=True) for where in empty]
 
 
 def _entries(read: Read, at: DocumentPath) -> Iterator[_Entry]:

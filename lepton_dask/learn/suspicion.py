@@ -46,19 +46,19 @@ def split_columns(counts: Counts, widths: Sequence[int]) -> list[Counts]:
     return [counts[start:stop] for start, stop in pairwise(ends)]
 
 
-def area(counts: Counts) -> float | None:
+def area(counts: Counts) -> float:
     """The area under the ROC curve of the bins in ascending order, ties counted half; whichever
-    class is the higher. None where a class has fewer than LEAST_ROWS rows."""
+    class is the higher. 0.5, no suspicion, where a class has fewer than LEAST_ROWS rows."""
     negative, positive = counts.T
     if min(negative.sum(), positive.sum()) < LEAST_ROWS:
-        return None
+        return 0.5
     below = np.cumsum(negative) - negative
     concordant = float(np.sum(positive * (below + 0.5 * negative)))
     share = concordant / (float(negative.sum()) * float(positive.sum()))
     return max(share, 1.0 - share)
 
 
-def level_area(counts: Counts, training: Counts) -> float | None:
+def level_area(counts: Counts, training: Counts) -> float:
     """The area of a code column's levels, in the order of the training rows' positive share."""
     rows = training.sum(axis=1)
     whole = training[:, 1].sum() / max(1, rows.sum())
