@@ -11,7 +11,7 @@ import pytest
 from conftest import REPOSITORY
 
 import lepton_dask
-from lepton_dask.events import Iterated
+from lepton_dask.events import Iterated, Warned
 from lepton_dask.run.pipeline import load_and_plan
 
 SHIPPED = sorted((REPOSITORY / "pipelines").glob("*.yaml"))
@@ -118,3 +118,95 @@ def one_hot(complete: pd.DataFrame, model: lepton_dask.Model, train: np.ndarray)
         else:
             columns.append((values == level).to_numpy(float))
     return np.column_stack(columns)
+
+
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def scores_of(run, name: str, overrides: tuple[str, ...] = ()):
+    """The evaluation of a shipped pipeline; skipped where its tables are not there."""
+    path = REPOSITORY / "pipelines" / f"{name}.yaml"
+    if "env.TABLES" in path.read_text():
+        if not SHARED_DATA.is_dir():
+            pytest.skip(f"the tables of {name} are not beside the repository")
+        overrides = (f"vars.tables={SHARED_DATA / FOLDERS[name]}", *overrides)
+    outcome = run(path, overrides=overrides)
+    return outcome, outcome.metrics["scores"]
+
+
+FOLDERS = {
+    "autonomous_driving": "udacity_steering",
+    "flights": "nycflights13",
+    "taxi": "nyc_taxi_2019",
+}
+
+
+@pytest.mark.cluster
+def test_smart_home_beats_the_mean_and_yesterday(run):
+    outcome, scores = scores_of(run, "smart_home")
+    assert outcome.exit_code == 0
+    assert scores.scores["test"]["rmse"] <= 0.95
+    assert scores.baselines["mean"]["test"]["rmse"] == pytest.approx(1.31, abs=0.01)
+    assert scores.baselines["yesterday"]["test"]["rmse"] == pytest.approx(1.08, abs=0.01)
+    assert sum(scores.rows.values()) == 17 * 8760
+
+
+@pytest.mark.cluster
+def test_road_traffic_beats_the_same_hour_of_last_week(run):
+    outcome, scores = scores_of(run, "road_traffic")
+    assert outcome.exit_code == 0
+    assert scores.scores["test"]["rmse"] <= 400
+    assert scores.baselines["last_week"]["test"]["rmse"] == pytest.approx(550, abs=10)
+    assert scores.baselines["mean"]["test"]["rmse"] == pytest.approx(1945, abs=15)
+    # The future reads no weather: only what has been measured a day before.
+    inputs = {column.name for column in lepton_dask.load(outcome.folder).inputs}
+    assert inputs == {"datetime", "traffic_volume", "clouds_all"}
+
+
+@pytest.mark.cluster
+def test_autonomous_driving_beats_holding_the_wheel(run):
+    outcome, scores = scores_of(run, "autonomous_driving")
+    assert outcome.exit_code == 0
+    assert scores.scores["test"]["rmse"] <= 0.062
+    assert scores.baselines["angle_now"]["test"]["rmse"] == pytest.approx(0.0736, abs=2e-4)
+    assert scores.baselines["mean"]["test"]["rmse"] == pytest.approx(0.2815, abs=2e-4)
+
+
+KNOWN_BEFORE_DEPARTURE = {
+    *("month", "day", "hour", "minute", "weekday", "sched_dep_time", "sched_arr_time"),
+    *("airline", "desk", "origin", "dest", "distance", "built", "seats", "lat", "lon", "alt"),
+    *("temp", "heat", "dewp", "humid", "pressure", "wind_speed", "wind_gust", "precip"),
+    *("visib", "fog"),
+}
+
+
+@pytest.mark.cluster
+def test_flights_knows_only_what_is_known_before_departure(run):
+    outcome, scores = scores_of(run, "flights")
+    assert outcome.exit_code == 0
+    assert scores.scores["test"]["roc_auc"] >= 0.725
+    features = lepton_dask.load(outcome.folder).features
+    assert {feature.partition("=")[0] for feature in features} == KNOWN_BEFORE_DEPARTURE
+    by_date = "{split: {train: 0.7, validation: 0.1, test: 0.2}}"
+    _, at_random = scores_of(run, "flights", (f"steps.parts={by_date}", "seed=1"))
+    assert at_random.scores["test"]["roc_auc"] >= 0.75
+
+
+@pytest.mark.cluster
+def test_taxi_reports_the_month_that_lacks_a_column_and_beats_the_mean(run, events):
+    outcome, scores = scores_of(run, "taxi")
+    assert outcome.exit_code == 0
+    assert scores.scores["test"]["rmse"] < 4
+    assert scores.baselines["mean"]["test"]["rmse"] > 11
+    told = [event.message for event in events if isinstance(event, Warned)]
+    unlikely = [message for message in told if "far less likely" in message]
+    assert ["2019-01" in message for message in unlikely] == [True]
+
+
+@pytest.mark.cluster
+def test_bakeoff_keeps_the_better_of_two(run):
+    outcome = run(REPOSITORY / "pipelines" / "bakeoff.yaml")
+    best = outcome.metrics["best"]
+    by_validation = {name: s["validation"]["roc_auc"] for name, s in best.candidates.items()}
+    assert best.model == max(by_validation, key=by_validation.__getitem__)
+    assert best.scores["test"]["roc_auc"] >= 0.905
