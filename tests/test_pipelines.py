@@ -15,11 +15,28 @@ from lepton_dask.events import Iterated, Warned
 from lepton_dask.run.pipeline import load_and_plan
 
 SHIPPED = sorted((REPOSITORY / "pipelines").glob("*.yaml"))
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+FOLDERS = {
+    "autonomous_driving": "udacity_steering",
+    "flights": "nycflights13",
+    "taxi": "nyc_taxi_2019",
+}
+"""The pipelines whose tables do not ship, and the folder that each reads beside the repository."""
+
+
+def overrides_of(path: Path) -> tuple[str, ...]:
+    """Where the pipeline's tables are; skipped where they are not there."""
+    if path.stem not in FOLDERS:
+        return ()
+    folder = SHARED_DATA / FOLDERS[path.stem]
+    if not folder.is_dir():
+        pytest.skip(f"the tables of {path.stem} are not beside the repository")
+    return (f"vars.tables={folder}",)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_pipeline_is_valid_without_warnings(path):
-    planned = load_and_plan(path)
+    planned = load_and_plan(path, overrides=overrides_of(path))
     assert planned.warnings == ()
     assert planned.plan.pipeline == path.stem
 
@@ -120,25 +137,11 @@ def one_hot(complete: pd.DataFrame, model: lepton_dask.Model, train: np.ndarray)
     return np.column_stack(columns)
 
 
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
-
-
 def scores_of(run, name: str, overrides: tuple[str, ...] = ()):
-    """The evaluation of a shipped pipeline; skipped where its tables are not there."""
+    """The outcome of a shipped pipeline, and its evaluation."""
     path = REPOSITORY / "pipelines" / f"{name}.yaml"
-    if "env.TABLES" in path.read_text():
-        if not SHARED_DATA.is_dir():
-            pytest.skip(f"the tables of {name} are not beside the repository")
-        overrides = (f"vars.tables={SHARED_DATA / FOLDERS[name]}", *overrides)
-    outcome = run(path, overrides=overrides)
+    outcome = run(path, overrides=(*overrides_of(path), *overrides))
     return outcome, outcome.metrics["scores"]
-
-
-FOLDERS = {
-    "autonomous_driving": "udacity_steering",
-    "flights": "nycflights13",
-    "taxi": "nyc_taxi_2019",
-}
 
 
 @pytest.mark.cluster

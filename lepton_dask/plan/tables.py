@@ -66,7 +66,16 @@ def draw_derive(derive: Derive, table: TableShape, at: DocumentPath, folder: Pat
         why=tuple(_how_derived(derive, derived)),
         columns=tuple(_derived_columns(derive, table.schema, derived.schema)),
         mistakes=tuple(mistakes),
+        warnings=tuple(_cut_windows(derived, table)),
     )
+
+
+def _cut_windows(derived: Derived, table: TableShape) -> Iterator[str]:
+    """A part that a split has made begins where another ends: its first rows look back on nothing,
+    though there is something."""
+    by_split = table.parts and not any(chunk.file.part for chunk in table.chunks)
+    if by_split and any(each.is_windowed for each in derived.expressions.values()):
+        yield "windows look back within each part alone: derive them before the split"
 
 
 def _how_derived(derive: Derive, derived: Derived) -> Iterator[str]:

@@ -115,8 +115,8 @@ def _evaluate_windows(
         return _evaluate_sorted(work, windowed, part, at)
     tails = work.map("tail", _tail, repeat(windowed), part.partitions)
     before: list[Future | None] = [None]
-    for i in range(len(tails)):
-        before.append(_carried(work, windowed, [*before[i:][:1], tails[i]]))
+    for own in tails:
+        before.append(_carried(work, windowed, [before[-1], own]))
     behind: list[Future | None] = [None] * len(tails)
     if windowed.reach.ahead_rows:
         heads = work.map("head", _head, repeat(windowed), part.partitions)
