@@ -18,6 +18,7 @@ from lepton_dask.errors import RunError, UserError
 from lepton_dask.events import Event, RowsLost
 from lepton_dask.run import deriving, memory
 from lepton_dask.run import predict_file as predict_module
+from lepton_dask.run.pipeline import load_and_plan
 from lepton_dask.run.predict_file import predict_file
 
 pytestmark = pytest.mark.cluster
@@ -149,6 +150,25 @@ def test_rows_that_cannot_be_sorted_in_memory_are_refused(
         run(write_pipeline(PIPELINE))
 
 
+def test_rows_in_order_are_never_brought_together(
+    run: Run, write_pipeline: WritePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings().to_csv("hours.csv", index=False)
+    # Nothing would fit into a worker's memory, and nothing has to.
+    monkeypatch.setattr(memory, "SHARE", 0.0)
+    assert run(write_pipeline(PIPELINE)).exit_code == 0
+
+
+def test_windows_behind_a_split_are_warned_of(write_pipeline: WritePipeline) -> None:
+    readings().to_csv("hours.csv", index=False)
+    lines = PIPELINE.splitlines(keepends=True)
+    split = next(line for line in lines if "split:" in line)
+    lines.remove(split)
+    path = write_pipeline("".join([*lines[:3], split, *lines[3:]]))
+    [warning] = load_and_plan(path).warnings
+    assert "windows look back within each part alone" in str(warning)
+
+
 def test_a_history_too_large_to_travel_is_left_behind_with_a_warning(
     run: Run, write_pipeline: WritePipeline, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,13 +265,15 @@ def test_every_mistake_in_an_expression_is_told_at_its_place(
     lines = [
         line.split("pipeline.yaml:")[1] for line in done.stderr.splitlines() if ".yaml:" in line
     ]
-    places = [":".join(line.split(":")[:3]) for line in lines]
-    assert places[:1] == ["4:26: filter"]
-    assert "8:12: a" in places
-    assert "9:20: b" in places or "9:13: b" in places
-    assert "10:13: c" in places  # `b` is made by the same step
-    assert "10:19: c" in places
-    assert any("did you mean 'kwh'" in line for line in lines)
-    assert any("this step makes it" in line for line in lines)
-    assert any(line.startswith("11:9: home: there is a column") for line in lines)
-    assert any("13:" in line and "nothing" in line for line in lines)
+    assert [":".join(line.split(":")[:3]) for line in lines] == [
+        "4:26: filter",
+        "8:12: a",
+        "9:20: b",
+        "10:13: c",
+        "10:19: c",
+        "11:9: home",
+        "13:51: expression",
+        "13:61: order",
+    ]
+    assert "this step makes it: use it in a derive step behind this one" in lines[3]
+    assert "did you mean 'kwh'?" in lines[4]
