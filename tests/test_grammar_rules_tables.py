@@ -466,6 +466,14 @@ def test_rule_15_a_column_names_the_parts(parts_of: Callable[[str], pd.DataFrame
     assert len(parts) == 1000
 
 
+@pytest.mark.parametrize("other", ["group: who", "time: at", "column: official"])
+def test_rule_15_a_split_goes_one_way(other: str, to_split: pd.DataFrame, refused: Refused) -> None:
+    to_split.to_csv("a.csv", index=False)
+    split = f"{{{THIRDS}, stratify: label, {other}}}"
+    found = refused(f"rows: {{read: {{path: a.csv}}}}\nparts: {{split: {split}}}\n")
+    assert any("does not go together with 'stratify'" in mistake for mistake in found)
+
+
 # --- 16: time zones ------------------------------------------------------------------------------
 
 ZONED = '{timestamp: "%Y-%m-%d %H:%M", zone: America/New_York}'

@@ -242,10 +242,37 @@ def test_the_model_of_everything_needs_neither_target_nor_kept_tables(
     assert [(table.name, table.rows is None) for table in model.tables] == [
         ("weather", True),
         ("makers", False),
-        ("lags", False),
+        ("lags.history", False),
     ]
     assert not any(name.startswith("kwh") for name in model.features)
     assert (everything / "weather.csv").exists()
+
+
+SELF_JOIN = """\
+name: self_join
+steps:
+  rows: {read: {path: a.csv}}
+  lags: {derive: {order: t, columns: {before: "lag(x, 1)"}}}
+  both: {join: [{with: lags, on: {other: t}, columns: {z: other_z}, keep: true}]}
+  features: {prepare: {target: y, exclude: [t, other, x, z], numeric: {impute: none}}}
+  model: {train: {loss: squared, penalty: {l2: 1.0e-6}}}
+"""
+
+
+def test_a_step_that_looks_back_may_be_joined_with_itself(
+    run: Run, write_pipeline: WritePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows and what its windows look back on are two tables."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({"t": range(100), "other": rng.integers(0, 100, 100)})
+    rows[["x", "z"]] = rng.normal(size=(100, 2))
+    rows["y"] = rows["x"].shift(1, fill_value=0) + 10 * rows["z"][rows["other"]].to_numpy()
+    rows.to_csv("a.csv", index=False)
+    model = lepton_dask.load(run(write_pipeline(SELF_JOIN)).folder)
+    later = pd.DataFrame({"t": [100, 101], "other": [7, 8], "x": [0.5, 9.0]})
+    expected = [rows["x"][99] + 10 * rows["z"][7], 0.5 + 10 * rows["z"][8]]
+    np.testing.assert_allclose(model.predict(later), expected, atol=1e-3)
 
 
 # --- shipped tables ------------------------------------------------------------------------------
