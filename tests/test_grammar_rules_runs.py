@@ -80,7 +80,8 @@ def test_rule_17_a_value_of_the_environment_is_never_written(
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         assert b"hunter22" not in content, path
-        assert b"0.123456789" not in content, path
+        # Nor as a plan rounds it.
+        assert b"0.12345" not in content, path
 
 
 @pytest.mark.usefixtures("small")

@@ -233,11 +233,17 @@ def test_rule_13_with_keep_the_right_table_travels_and_else_predict_asks_for_it(
         done = lepton("predict", *arguments)
         assert done.code == 0, done.stderr
         outputs.append(pd.read_csv("out.csv")["prediction"])
-    np.testing.assert_array_equal(*outputs)
-    tables = {"right": right}
-    np.testing.assert_allclose(
-        lepton_dask.load(asking).predict(left, tables=tables), outputs[0], rtol=1e-12
+    model = lepton_dask.load(asking)
+    joined = left.merge(right, on="k", how="left")
+    expected = model.intercept + sum(
+        model.coefficients[each.column]
+        * (joined[each.column].fillna(each.impute) - each.center)
+        / each.scale
+        for each in model.prepared.numbers
     )
+    np.testing.assert_allclose(outputs[0], expected, rtol=1e-9)
+    np.testing.assert_array_equal(*outputs)
+    np.testing.assert_allclose(model.predict(left, {"right": right}), outputs[0], rtol=1e-12)
     np.testing.assert_allclose(lepton_dask.load(kept).predict(left), outputs[0], rtol=1e-12)
 
 
