@@ -193,6 +193,57 @@ def test_rule_13_a_join_keeps_every_left_row_and_counts_the_unmatched(
     assert (unmatched.table, unmatched.unmatched, unmatched.rows) == ("right", odd, len(left))
 
 
+@pytest.mark.parametrize("how", ["left", "inner"])
+def test_rule_13_several_keys_of_two_types_match_as_pandas_matches_them_and_null_matches_nothing(
+    how: str, after: After, small_chunks: SmallChunks, events: list[Event]
+) -> None:
+    """A whole number is equal to a number that is one; rows of the right without a key are none."""
+    small_chunks(600)
+    rng = np.random.default_rng(5)
+    port = pd.Series(rng.choice(["EWR", "JFK", "é, x"], 200)).mask(rng.random(200) < 0.1)
+    hour = pd.Series(rng.integers(0, 6, 200), dtype="Int64").mask(rng.random(200) < 0.1)
+    left = write_csv("a.csv", port=port, hour=hour, i=range(200))
+    right = pd.DataFrame(
+        [(port, float(hour)) for port in ("EWR", "é, x", "LGA") for hour in range(5)],
+        columns=["origin", "h"],
+    ).assign(temp=range(15))
+    right = right.astype({"h": object})
+    nobody = pd.DataFrame({"origin": [None, None, "EWR"], "h": [1.5, 1.5, None], "temp": 99})
+    pd.concat([right, nobody]).to_csv("b.csv", index=False)
+    found = after(
+        f"{JOINED}both: {{join: [{{with: right, on: {{port: origin, hour: h}}, how: {how}}}]}}\n"
+    )
+    keys = left.astype({"hour": "Float64"}).astype({"hour": object})
+    expected = keys.merge(right, left_on=["port", "hour"], right_on=["origin", "h"], how=how)
+    assert found["i"].tolist() == expected["i"].tolist()
+    assert listed(found["temp"]) == listed(expected["temp"])
+    matched = int(expected["temp"].notna().sum())
+    assert 50 < matched < 150
+    told = [event for event in events if isinstance(event, RowsUnmatched | RowsLost)]
+    if how == "left":
+        assert [(each.unmatched, each.rows) for each in told] == [(200 - matched, 200)]
+    else:
+        assert [(each.before, each.after) for each in told] == [(200, matched)]
+
+
+def test_rule_13_keys_of_types_that_never_meet_are_refused(refused: Refused) -> None:
+    write_csv("a.csv", k=["1", "x"])
+    write_csv("b.csv", k=[1, 2], z=[1, 2])
+    [mistake] = refused(JOINED + "both: {join: [{with: right, on: k}]}\n")
+    assert mistake.startswith(
+        "on: 'k' is a text here, and 'k' in 'right' is an integer; declare one"
+    )
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_rule_13_a_table_that_no_worker_could_hold_is_refused_before_it_is_sent(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SHARE", 1e-9)
+    with pytest.raises(UserError, match=r"with: 'right' takes .* and every worker would hold it"):
+        ran(JOINED + "both: {join: [{with: right, on: k}]}\n")
+
+
 def test_rule_13_a_key_that_is_there_twice_ends_the_run_by_its_name(ran: Ran) -> None:
     write_csv("a.csv", k=[1, 2, 3])
     write_csv("b.csv", k=[1, 2, 3, 2], z=[1, 2, 3, 4])
