@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
+from grammar import After, Planned, Ran, Refused, document
 
 from lepton_dask.cli import main
 from lepton_dask.cluster import connect
 from lepton_dask.config.cluster import ClusterConfig, LocalCluster
 from lepton_dask.config.load import LoadedConfig
 from lepton_dask.data.reading import plan_chunks
+from lepton_dask.errors import UserError
 from lepton_dask.events import Event
 from lepton_dask.plan import reading
 from lepton_dask.run.outcome import RunOutcome
-from lepton_dask.run.pipeline import load_and_plan, run_planned
+from lepton_dask.run.pipeline import PlannedRun, load_and_plan, run_planned
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -104,3 +107,47 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         monkeypatch.setattr(reading, "plan_chunks", small)
 
     return cut
+
+
+@pytest.fixture
+def planned(write_pipeline: Callable[[str], Path]) -> Planned:
+    """What some steps are planned to be."""
+
+    def plan(steps: str, top: str = "", **options: object) -> PlannedRun:
+        return load_and_plan(write_pipeline(document(steps, top)), **options)
+
+    return plan
+
+
+@pytest.fixture
+def refused(planned: Planned) -> Refused:
+    """The mistakes in some steps: `key: what is wrong; what to do`. None has a place in no file."""
+
+    def mistakes(steps: str, top: str = "", **options: object) -> list[str]:
+        with pytest.raises(UserError) as caught:
+            planned(steps, top, **options)
+        assert all(mistake.place is not None for mistake in caught.value.mistakes)
+        return [str(each).removeprefix(f"{each.place}: ") for each in caught.value.mistakes]
+
+    return mistakes
+
+
+@pytest.fixture
+def ran(run: Run, write_pipeline: Callable[[str], Path]) -> Ran:
+    """What some steps come to."""
+
+    def outcome(steps: str, top: str = "", **options: object) -> RunOutcome:
+        return run(write_pipeline(document(steps, top)), **options)
+
+    return outcome
+
+
+@pytest.fixture
+def after(ran: Ran) -> After:
+    """The table behind some steps, as the run writes it."""
+
+    def table(steps: str, top: str = "") -> pd.DataFrame:
+        steps = f"{textwrap.dedent(steps)}out: {{write: {{path: out.parquet}}}}\n"
+        return pd.read_parquet(ran(steps, top).folder / "out.parquet")
+
+    return table

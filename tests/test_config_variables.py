@@ -291,8 +291,8 @@ def test_a_wrong_default_is_told_once_in_its_place() -> None:
         "a.yaml:1:19: encodin: unknown key; did you mean 'encoding'? the keys here are path, "
         "format, separator, encoding, header, skip_rows, columns, missing_values, types, "
         "row_number, rows",
-        "a.yaml:1:32: trian: unknown key; did you mean 'train'? the keys here are read, clean, "
-        "derive, split, prepare, train, evaluate, predict, write",
+        "a.yaml:1:32: trian: unknown key; did you mean 'train'? the keys here are read, join, "
+        "clean, derive, split, prepare, train, evaluate, predict, write",
         "a.yaml:1:63: max_passes: must be greater than 0, found 0",
         "a.yaml:2:10: retries: must be at least 0, found -1",
     ]

@@ -8,7 +8,7 @@ alone, so that `l2: "${env.L2}"` can be a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lepton_dask.config.compose import MAX_DEPTH, MAX_NODES
@@ -143,7 +143,7 @@ class _Resolver:
     ) -> Node:
         text = self.environment.get(name, "")
         if text:
-            self.secrets[text] = f"${{env.{name}}}"
+            self.secrets |= dict.fromkeys(_as_shown(text), f"${{env.{name}}}")
             return replace(node, value=_scalar(text), quoted=False, referred=True, secret=True)
         if default is not None:
             return replace(node, value=_scalar(default), quoted=False, referred=True)
@@ -201,6 +201,15 @@ def _scalar(text: str) -> str | int | float | bool | None:
         return read_scalar(text)
     except RefusedScalar:
         return text
+
+
+def _as_shown(text: str) -> Iterator[str]:
+    """A value of the environment as it stands there; a number also as plans and messages put it:
+    1e-3 would be told as 0.001."""
+    yield text
+    value = _scalar(text)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield from (str(value), f"{value:g}", f"{value:.15g}", f"{value:,.15g}")
 
 
 def _as_text(node: ScalarNode) -> str:

@@ -59,12 +59,12 @@ def derive_table(work: Work, derive: Derive, table: TableValue, folder: Path) ->
     evaluated = evaluate_columns(
         work, derived.expressions, table, derive.order, derive.group, at=(*work.at, "order")
     )
-    tables = _kept_history(work, table.schema, evaluated.history)
     columns = tuple(
         DerivedColumn(name, checked.text, checked.reads, checked.is_windowed)
         for name, checked in derived.expressions.items()
     )
     step = Derived(work.step, columns, derive.order, derive.group)
+    tables = _kept_history(work, step.history, table.schema, evaluated.history)
     return replace(evaluated.table, origin=table.origin.then(step, tables=tables))
 
 
@@ -199,8 +199,10 @@ def _with_columns(windowed: Windowed, frame: pd.DataFrame, made: pa.Table) -> pd
     return to_frame(chunks.with_columns(windowed, table, made), row_numbers)
 
 
-def _kept_history(work: Work, schema: Schema, history: Future | None) -> tuple[SideTable, ...]:
-    """The last rows of every group, to travel with the model."""
+def _kept_history(
+    work: Work, name: str, schema: Schema, history: Future | None
+) -> tuple[SideTable, ...]:
+    """The last rows of every group, to travel with the model as the table `name`."""
     if history is None:
         return ()
     [size] = work.gather(work.map("size", _size_bytes, [history]))
@@ -215,7 +217,7 @@ def _kept_history(work: Work, schema: Schema, history: Future | None) -> tuple[S
     columns = tuple(
         InputColumn(name, schema[name].kind, schema[name].zone) for name in rows.column_names
     )
-    return (SideTable(work.step, columns, to_columns(rows)),)
+    return (SideTable(name, columns, to_columns(rows)),)
 
 
 def _derive_by_function(

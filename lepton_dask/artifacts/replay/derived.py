@@ -35,7 +35,7 @@ class Derived(ReplayStep):
 
     Windows look back in the order of `order` within each value of `group`: over the rows that are
     played, over those played before them, and where a group begins, over the last rows that
-    training saw of it, which travel as the table `step`.
+    training saw of it, which travel as the table `history`.
     """
 
     step: str
@@ -45,7 +45,13 @@ class Derived(ReplayStep):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return (self.step,) if self._windows else ()
+        return (self.history,) if self._windows else ()
+
+    @property
+    def history(self) -> str:
+        """The table of the last rows that training saw. No step's name has a dot: the step's own
+        result may be joined to the rows under that name."""
+        return f"{self.step}.history"
 
     @property
     def carries(self) -> bool:
@@ -97,8 +103,7 @@ class Derived(ReplayStep):
 
     @property
     def _carried(self) -> str:
-        """The table of the rows before that this step leaves for those behind. No step's name has
-        a dot."""
+        """The table of the rows before that this step leaves for those behind."""
         return f"{self.step}.carried"
 
     def _checked(self, given: ReadFrame) -> dict[str, Checked]:
@@ -133,7 +138,7 @@ class Derived(ReplayStep):
         return made, {**tables, self._carried: carried}
 
     def _before(self, here: Columns, tables: Tables) -> Columns | None:
-        carried, history = tables.get(self._carried), tables.get(self.step)
+        carried, history = tables.get(self._carried), tables.get(self.history)
         if carried is not None:
             self._check_order(carried, here)
         if history is None:
