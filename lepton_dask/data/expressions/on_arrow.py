@@ -17,8 +17,14 @@ import pyarrow.compute as pc
 
 from lepton_dask.data.arrow import one_array, to_columns
 from lepton_dask.data.arrow_types import arrow_type
-from lepton_dask.data.columns import Column, MomentColumn, NumberColumn, TextColumn
-from lepton_dask.data.expressions.kernels import INEXACT_INTEGER, taken
+from lepton_dask.data.columns import (
+    INEXACT_INTEGER,
+    Column,
+    MomentColumn,
+    NumberColumn,
+    TextColumn,
+    taken,
+)
 from lepton_dask.data.expressions.on_numpy import KERNELS, positions, windowed
 from lepton_dask.data.expressions.typed import (
     Checked,
