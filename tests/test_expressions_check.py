@@ -168,7 +168,7 @@ def test_all_mistakes_are_told_at_once_and_each_cause_once() -> None:
         ("rolling_mean(age, pay)", "backward", HOURS, "or a duration such as '24h'"),
         ("rolling_mean(job, 2)", "backward", HOURS, "'job' is text, and 'rolling_mean' needs a"),
         ("lag(age)", "backward", HOURS, "'lag' with 1 argument; write lag(x, n)"),
-        ("lag(age, '1 fortnight')", "backward", HOURS, "is no duration such as '24h'"),
+        ("lag(age, '1 fortnight')", "backward", HOURS, "is not a duration such as '24h'"),
         ("lag(age, '0h')", "backward", HOURS, "is no time"),
         ("lag(age, '24h')", "backward", SCHEMA["age"], "needs an order in time, and the order"),
         ("lag(age, '24h')", "backward", SCHEMA["job"], "the order column is text"),

@@ -185,6 +185,12 @@ def test_integers_beyond_a_floats_reach_are_rounded() -> None:
     assert values("n > 0", table) == [True, True, False]
 
 
+def test_an_integer_written_out_beyond_a_floats_reach_is_rounded() -> None:
+    assert values("n < 9007199254740993") == [True, True, None, True]
+    assert values("coalesce(n, 9007199254740993)") == [1, -7, 2**53, 4]
+    assert values("x in (0.5, 9223372036854775807)") == [True, False, None, False]
+
+
 def test_evaluating_by_numpy_needs_numpy_alone() -> None:
     code = """
 import sys

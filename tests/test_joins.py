@@ -15,7 +15,7 @@ import lepton_dask
 from lepton_dask.cli.console import line
 from lepton_dask.errors import UserError
 from lepton_dask.events import Event, RowsLost, RowsUnmatched
-from lepton_dask.run import lookups
+from lepton_dask.run import lookups, memory
 from lepton_dask.run.pipeline import load_and_plan
 
 WritePipeline = Callable[[str], Path]
@@ -171,7 +171,7 @@ def test_keys_that_are_not_unique_end_the_run_at_on_and_name_one(
 def test_a_table_larger_than_a_workers_share_is_refused_before_it_is_sent(
     run: Run, write_pipeline: WritePipeline, monkeypatch: pytest.MonkeyPatch, events: list[Event]
 ) -> None:
-    monkeypatch.setattr(lookups, "MEMORY_SHARE", 2e-6)
+    monkeypatch.setattr(memory, "SHARE", 2e-6)
     with pytest.raises(UserError) as error:
         run(write_pipeline(JOINED + WRITTEN))
     [mistake] = error.value.mistakes
@@ -421,4 +421,40 @@ def test_a_table_that_was_joined_itself_is_given_as_its_step_yields_it(
     assert out["size"].nunique() == 3
     assert scored["id"].astype(int).tolist() == list(range(FLIGHTS))
     predicted = scored["prediction"][out["id"].astype(int)]
+    np.testing.assert_allclose(predicted, out["prediction"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("given", ["stations_{port}.csv", "together.csv"])
+def test_a_capture_of_a_tables_path_is_a_capture_or_a_column_of_the_file_that_is_given(
+    run: Run, write_pipeline: WritePipeline, lepton: Lepton, scheduler: str, given: str
+) -> None:
+    stations = pd.DataFrame(
+        {"port": ["01", "01", "02", "02"], "at": [0, 1, 0, 1], "wind": [5.0, 1.0, 2.0, 7.0]}
+    )
+    stations.to_csv("together.csv", index=False)
+    for port, own in stations.groupby("port"):
+        own[["at", "wind"]].to_csv(f"stations_{port}.csv", index=False)
+    rows = pd.DataFrame({"port": ["01", "02"] * 20, "at": [0, 0, 1, 1] * 10, "x": range(40)})
+    rows.assign(y=rows["x"] % 7).to_csv("legs.csv", index=False)
+    text = """
+    name: stations
+    steps:
+      stations: {read: {path: "stations_{port}.csv"}}
+      legs: {read: {path: legs.csv, types: {port: text}}}
+      joined: {join: [{with: stations, on: [port, at]}]}
+      parts: {split: {train: 0.5, test: 0.5}}
+      features: {prepare: {target: y, exclude: [port, at, x]}}
+      model: {train: {loss: squared}}
+      out: {predict: {}}
+      save: {write: {path: out.parquet}}
+    """
+    folder = run(write_pipeline(text)).folder
+    done = lepton(
+        *("predict", folder, "legs.csv", "scored.parquet", "--table", f"stations={given}"),
+        *("--scheduler", scheduler),
+    )
+    assert done.code == 0, done.stderr
+    scored, out = pd.read_parquet("scored.parquet"), pd.read_parquet(folder / "out.parquet")
+    assert out["wind"].nunique() == 4
+    predicted = scored["prediction"][out["x"].astype(int)]
     np.testing.assert_allclose(predicted, out["prediction"], rtol=0, atol=1e-12)

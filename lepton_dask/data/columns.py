@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 
+INEXACT_INTEGER = 2.0**53
+"""From here on a float64, which is all that a NumberColumn has, cannot tell integers apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class NumberColumn:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lepton_dask.data.arrow import one_array, to_columns
 from lepton_dask.data.chunks import RowNumbers
-from lepton_dask.data.columns import NumberColumn
+from lepton_dask.data.columns import INEXACT_INTEGER, NumberColumn
 from lepton_dask.data.join import Join, JoinedTable
 from lepton_dask.data.match import (
     Codes,
@@ -23,9 +23,6 @@ from lepton_dask.data.match import (
     index_keys,
     rows_of_codes,
 )
-
-INDISTINCT = 2.0**53
-"""From here on a float64, which is all that a model has, cannot tell integers apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ def indistinct_key(joined: JoinedTable, lookup: LookupTable) -> str | None:
     """The key column with integers that a model could not tell apart; None where there is none."""
     for name, column in to_columns(lookup.table, dict.fromkeys(joined.keys.values())).items():
         if isinstance(column, NumberColumn) and pa.types.is_integer(lookup.table[name].type):
-            large = np.abs(column.values) >= INDISTINCT
+            large = np.abs(column.values) >= INEXACT_INTEGER
             if np.any(large & ~column.missing):
                 return name
     return None

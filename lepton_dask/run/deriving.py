@@ -90,10 +90,12 @@ def evaluate_columns(
     for name, part in table.parts.items():
         if windowed is None:
             made = work.map("derive", _evaluate, repeat(expressions), part.partitions)
+            work.settle(made, "chunks derived")
         else:
             made, last = _evaluate_windows(work, windowed, part, at)
-            history = [_carried(work, windowed, [*history, last])]
-        work.settle(made, "chunks derived")
+            carried = _carried(work, windowed, [*history, last])
+            work.dispatch.wait([carried])
+            history = [carried]
         parts[name] = replace(part, partitions=tuple(made), schema=schema)
     return Evaluated(replace(table, parts=parts, schema=schema), *(history or [None]))
 
@@ -126,9 +128,10 @@ def _evaluate_windows(
     made = work.map(
         "derive", _evaluate_chunk, repeat(windowed), before[:-1], part.partitions, behind
     )
-    work.settle(made, "chunks derived")
     last = before[-1]
     assert last is not None
+    work.settle(made, "chunks derived")
+    work.dispatch.wait([last])
     return made, last
 
 
@@ -158,8 +161,9 @@ def _evaluate_sorted(
     numbers = range(len(part.partitions))
     columns = work.map("columns", _columns_of, repeat(together), numbers)
     made = work.map("derive", _with_columns, repeat(windowed), part.partitions, columns)
-    work.settle(made, "chunks derived")
     [last] = work.pick("tail", [together], 1)
+    work.settle(made, "chunks derived")
+    work.dispatch.wait([last])
     return made, last
 
 

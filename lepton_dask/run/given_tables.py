@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -79,8 +79,9 @@ def _read(dispatch: Dispatch, table: SideTable, path: str) -> Columns:
     """The table that a file holds, by way of everything that made the model's own of its files."""
     recipe = table.recipe or Recipe({}, (), ())
     work = Work(table.name, (OPTION, table.name), 0, dispatch, emit=lambda _: None)
-    read = _read_node(recipe, table, path)
+    read = Read.model_validate_json(json.dumps({**recipe.read, "path": path, "format": None}))
     files = find_files(read, work.at, Roots((Path.cwd(),)))
+    read = _with_types(read, recipe, table, dict(files[0].captured))
     chunks = [chunk for file in files for chunk in plan_chunks(read, file)]
     actions = [
         VERBS[step["verb"]].model_validate_json(json.dumps(step["node"])) for step in recipe.steps
@@ -100,11 +101,9 @@ def _after(work: Work, action: object, value: TableValue) -> TableValue:
     return derive_table(work, action, value, Path.cwd())
 
 
-def _read_node(recipe: Recipe, table: SideTable, path: str) -> Read:
-    """The model's own `read`, with the types that it found. Without steps behind it, only the
-    table's columns have to be there."""
-    node = {**recipe.read, "path": path, "format": None}
-    read = Read.model_validate_json(json.dumps(node))
+def _with_types(read: Read, recipe: Recipe, table: SideTable, captures: Collection[str]) -> Read:
+    """The model's own `read`, with the types that it found; what the path captures is text anyway.
+    Without steps behind it, only the table's columns have to be there."""
     columns = recipe.columns if recipe.steps else table.columns
     types: dict[str, DeclaredType] = {
         column.name: read.types.get(column.name, column.kind)
@@ -112,7 +111,8 @@ def _read_node(recipe: Recipe, table: SideTable, path: str) -> Read:
         # A zone is only declared with a format: without one it is inferred, and checked afterwards.
         if column.name in read.types or column.zone is None
     }
-    types.pop(read.row_number or "", None)
+    for made in (read.row_number, *captures):
+        types.pop(made or "", None)
     return read.model_copy(update={"types": types})
 
 

@@ -12,7 +12,14 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton_dask.data.columns import Bools, Column, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.data.columns import (
+    INEXACT_INTEGER,
+    Bools,
+    Column,
+    MomentColumn,
+    NumberColumn,
+    TextColumn,
+)
 from lepton_dask.data.expressions.typed import Written
 from lepton_dask.data.types import ColumnType
 
@@ -20,9 +27,6 @@ Kernel = Callable[[Sequence[Column], Sequence[Written], ColumnType], Column]
 """Columns of n rows, what is written out, and the type that the result has."""
 
 Floats = NDArray[np.float64]
-
-INEXACT_INTEGER = 2.0**53
-"""From here on a float64 may stand for a neighbour."""
 
 
 def any_missing(columns: Sequence[Column]) -> Bools:
@@ -95,18 +99,3 @@ def _chosen_text(choice: NDArray[np.int64], columns: Sequence[TextColumn]) -> Te
         joint = np.array([*(number[level] for level in column.levels), -1], np.int32)
         codes = np.where(choice == i, joint[column.codes], codes).astype(np.int32)
     return TextColumn(codes, tuple(levels))
-
-
-def taken(column: Column, positions: NDArray[np.int64]) -> Column:
-    """The values at positions of a column; missing where a position is -1."""
-    nowhere = positions < 0
-    if not len(column):
-        positions, nowhere = positions[:0], nowhere[:0]
-    found = np.where(nowhere, 0, positions)
-    match column:
-        case TextColumn(codes, levels):
-            return TextColumn(np.where(nowhere, np.int32(-1), codes[found]), levels)
-        case MomentColumn(values, zone):
-            return MomentColumn(np.where(nowhere, np.datetime64("NaT"), values[found]), zone)
-        case NumberColumn(values, missing):
-            return NumberColumn(values[found], missing[found] | nowhere)

@@ -1,4 +1,4 @@
-"""Dates and moments: written out, their parts, and durations."""
+"""Dates and moments: written out, and their parts."""
 
 from __future__ import annotations
 
@@ -19,39 +19,11 @@ from lepton_dask.data.types import ColumnType
 
 MomentPart = DatePart | Literal["second", "quarter", "day_of_year"]
 
-_UNITS_NS = {
-    "ns": 1,
-    "us": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "min": 60 * 10**9,
-    "h": 3600 * 10**9,
-    "d": 86_400 * 10**9,
-    "w": 7 * 86_400 * 10**9,
-}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ns|us|ms|s|min|m|h|d|w)")
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[-+]\d\d:?\d\d)?)?"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NS = 2**63 - 1
-
-
-def duration_ns(text: str) -> int:
-    """`24h`, `30min`, `7d` in nanoseconds.
-
-    Raises ValueError, with what is wrong.
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"'{text}' is no duration such as '24h', '30min' or '7d'")
-    whole, _, fraction = match[1].partition(".")
-    unit: int = _UNITS_NS[match[2]]
-    length = int(whole) * unit + int(fraction or 0) * unit // int(10 ** len(fraction))
-    if not 0 < length < _MAX_NS // 2:
-        raise ValueError(f"'{text}' is no time, or more than a century")
-    return length
 
 
 def ticks_of_text(text: str, type_: ColumnType) -> int:

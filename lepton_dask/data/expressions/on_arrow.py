@@ -17,8 +17,14 @@ import pyarrow.compute as pc
 
 from lepton_dask.data.arrow import one_array, to_columns
 from lepton_dask.data.arrow_types import arrow_type
-from lepton_dask.data.columns import Column, MomentColumn, NumberColumn, TextColumn
-from lepton_dask.data.expressions.kernels import INEXACT_INTEGER, taken
+from lepton_dask.data.columns import (
+    INEXACT_INTEGER,
+    Column,
+    MomentColumn,
+    NumberColumn,
+    TextColumn,
+    taken,
+)
 from lepton_dask.data.expressions.on_numpy import KERNELS, positions, windowed
 from lepton_dask.data.expressions.typed import (
     Checked,
@@ -86,20 +92,21 @@ def _constant(node: Constant, rows: int) -> Value:
         return TextColumn(np.full(rows, len(levels) - 1, np.int32), levels)
     if node.value is None:
         return pa.nulls(rows, _working_type(node.type))
-    return pa.repeat(pa.scalar(node.value).cast(_ticks_type(node.type)), rows).cast(
-        _working_type(node.type)
-    )
+    return pa.repeat(_scalar(node.value, node.type), rows).cast(_working_type(node.type))
 
 
-def _ticks_type(type_: ColumnType) -> pa.DataType:
-    """What a constant is counted in."""
+def _scalar(value: Written, type_: ColumnType) -> pa.Scalar:
+    """A constant in what it is counted in: dates in days, timestamps in nanoseconds."""
     match type_.kind:
         case "date":
-            return pa.int32()
+            return pa.scalar(value, pa.int32())
         case "timestamp":
-            return pa.int64()
+            return pa.scalar(value, pa.int64())
+        case "boolean":
+            return pa.scalar(value, pa.bool_())
         case _:
-            return _working_type(type_)
+            # Python rounds an integer past 2^53, which Arrow would refuse to.
+            return pa.scalar(float(value), pa.float64())
 
 
 def _working_type(type_: ColumnType) -> pa.DataType:

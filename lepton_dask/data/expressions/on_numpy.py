@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from lepton_dask.data.columns import Column, Columns, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.data.columns import (
+    Column,
+    Columns,
+    MomentColumn,
+    NumberColumn,
+    TextColumn,
+    taken,
+)
 from lepton_dask.data.expressions.functions import FUNCTIONS, WINDOWS
-from lepton_dask.data.expressions.kernels import Kernel, taken, usable
+from lepton_dask.data.expressions.kernels import Kernel, usable
 from lepton_dask.data.expressions.operators import OPERATORS
 from lepton_dask.data.expressions.typed import (
     Checked,

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.data.columns import Column, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.data.durations import DAY_NS
 
 Ints = NDArray[np.int64]
 Ticks = NDArray[np.int64] | NDArray[np.float64]
 
-DAY_NS = 86_400 * 10**9
 _LOWEST = np.iinfo(np.int64).min
 
 

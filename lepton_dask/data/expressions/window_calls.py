@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lepton_dask.data.durations import DAY_NS, duration_ns
 from lepton_dask.data.expressions.calls import written_value
 from lepton_dask.data.expressions.errors import ExpressionError
 from lepton_dask.data.expressions.functions import WINDOWS, WindowFunction
-from lepton_dask.data.expressions.moments import duration_ns
-from lepton_dask.data.expressions.ordering import DAY_NS
 from lepton_dask.data.expressions.reach import Reach, RowStage, SpanStage
 from lepton_dask.data.expressions.tree import Call, Node
 from lepton_dask.data.types import ColumnType
@@ -89,6 +88,8 @@ def _allowed(
 def _span_ns(call: Call, text: str, node: Node, order: ColumnType | None) -> int:
     try:
         span_ns = duration_ns(text)
+        if not span_ns:
+            raise ValueError(f"'{text}' is no time")
     except ValueError as error:
         fix = "write a number of rows or a duration"
         raise ExpressionError(str(error), fix, node.offset) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lepton_dask.data.durations import DAY_NS, duration_ns
 from lepton_dask.data.splits.assignment import (
     LEFT_OUT,
     NO_VALUE,
@@ -29,17 +29,6 @@ from lepton_dask.parts import PARTS, Part
 Moments = NDArray[np.int64 | np.float64]
 """Nanoseconds since 1970 (UTC, or naive) for dates and timestamps; the numbers themselves for
 integers and numbers."""
-
-_UNIT_NS = {
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "min": 60 * 10**9,
-    "h": 3600 * 10**9,
-    "d": 86_400 * 10**9,
-    "w": 7 * 86_400 * 10**9,
-}
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)$")
-_DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -129,7 +118,7 @@ def moments_of(column: pa.ChunkedArray) -> tuple[Moments, NDArray[np.bool_]]:
         return pc.fill_null(column, 0.0).to_numpy(), present
     if pa.types.is_date32(column.type):
         days = pc.fill_null(column.cast(pa.int32()), 0).to_numpy().astype(np.int64)
-        return days * _DAY_NS, present
+        return days * DAY_NS, present
     return pc.fill_null(column.cast(pa.int64()), 0).to_numpy(), present
 
 
@@ -153,7 +142,7 @@ def start_moment(start: float | int | str, type_: ColumnType) -> int | float:
         day = date.fromisoformat(start[:10])
         if moment != datetime.combine(day, datetime.min.time()):
             raise ValueError(f"'{start}' has a time of day, the column holds dates")
-        return (day - date(1970, 1, 1)).days * _DAY_NS
+        return (day - date(1970, 1, 1)).days * DAY_NS
     if type_.zone is None and moment.tzinfo is not None:
         raise ValueError(f"'{start}' has an offset, the column has no time zone")
     zone = ZoneInfo(type_.zone or "UTC")
@@ -174,10 +163,9 @@ def gap_length(gap: str | float | int | None, type_: ColumnType) -> int | float:
             raise ValueError(f"'{gap}' is text, the column holds numbers")
         length: int | float = gap
     else:
-        match = _DURATION.match(gap) if isinstance(gap, str) else None
-        if match is None:
-            raise ValueError(f"{gap!r} is not a duration such as 24h, 30min or 7d")
-        length = round(float(match[1]) * _UNIT_NS[match[2]])
+        if not isinstance(gap, str):
+            raise ValueError(f"{gap} is not a duration such as '24h', '30min' or '7d'")
+        length = duration_ns(gap)
     if length < 0:
         raise ValueError(f"{gap} is negative")
     return length
