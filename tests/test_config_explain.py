@@ -33,15 +33,16 @@ def told(component: type[Component], text: str) -> list[str]:
         (Train, "{loss: logistic, optimizer: ato}",
          ["optimizer: unknown 'ato'; did you mean 'auto'?"]),
         (Train, "{loss: logistic, optimizer: adm}",
-         ["optimizer: unknown 'adm'; write auto, gradient_descent or lbfgs"]),
+         ["optimizer: unknown 'adm'; write auto, fista, gradient_descent or lbfgs"]),
         (Train, "{loss: logistic, optimizer: {lbfs: {}}}",
-         ["lbfs: unknown key; did you mean 'lbfgs'? the keys here are gradient_descent, lbfgs"]),
+         ["lbfs: unknown key; did you mean 'lbfgs'? the keys here are fista, "
+          "gradient_descent, lbfgs"]),
         (Train, "{loss: logistic, optimizer: {lbfgs: {history: 0}}}",
          ["history: must be greater than 0, found 0"]),
         (Train, "{loss: logistic, optimizer: {lbfgs: {}, gradient_descent: {}}}",
          ["optimizer: expected one optimizer, found gradient_descent, lbfgs"]),
         (Train, "{loss: logistic, optimizer: 3}",
-         ["optimizer: expected text or a mapping (keys: gradient_descent, lbfgs), found the "
+         ["optimizer: expected text or a mapping (keys: fista, gradient_descent, lbfgs), found the "
           "number 3; write \"3\" for the text"]),
         (Train, "{loss: logistic, penalty: 0.1}",
          ["penalty: expected a mapping (keys: l1, l2), found the number 0.1"]),
