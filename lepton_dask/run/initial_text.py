@@ -34,7 +34,7 @@ class Initial:
 
     `zones` are those of columns that need no type, because every value says its zone; `reasons` are
     by key of the `read` step, and by `types.COLUMN`; `rows` is None where not all of
-    the file's rows were looked at; `prose` are texts that would have to be hashed.
+    the file's rows were looked at; `prose` are the texts that are all there is to learn from.
     """
 
     name: str
@@ -55,6 +55,7 @@ def pipeline_text(initial: Initial) -> str:
     lines = [
         *_heading(initial),
         *_read(initial),
+        *_lengths(initial),
         *_split(initial),
         *_prepare(initial),
         *_model(initial),
@@ -119,6 +120,31 @@ def _read(initial: Initial) -> Iterator[str]:
         yield _one_line(f"        # {name}: a moment in {zone}, as it is written")
 
 
+def _lengths(initial: Initial) -> Iterator[str]:
+    """Where prose is all there is to learn from: something of it that is a number."""
+    if not initial.prose:
+        return
+    yield "  # Hashing free text is not supported yet: how long it is has to do."
+    yield "  lengths:"
+    yield "    derive:"
+    yield "      columns:"
+    for name, length in _length_names(initial).items():
+        yield f"        {mapping_key(length)}: {scalar(f'length({_sql_name(name)})')}"
+
+
+def _length_names(initial: Initial) -> dict[str, str]:
+    """For each column of prose a name that no column has."""
+    taken = {*initial.read.types, *initial.zones}
+    names = {}
+    for name in initial.prose:
+        length = f"{name}_length"
+        while length in taken:
+            length += "_"
+        taken.add(length)
+        names[name] = length
+    return names
+
+
 def _split(initial: Initial) -> Iterator[str]:
     shares = ", ".join(f"{part}: {share}" for part, share in SHARES.items())
     target = initial.target
@@ -136,15 +162,11 @@ def _prepare(initial: Initial) -> Iterator[str]:
     yield "  features:"
     yield "    prepare:"
     yield from (f"      {line}" for line in _target(initial.target))
-    if initial.excluded:
+    excluded = initial.excluded | dict.fromkeys(initial.prose, "a text of its own in each row")
+    if excluded:
         yield "      exclude:"
-    for name, reason in initial.excluded.items():
+    for name, reason in excluded.items():
         yield _noted(f"        - {_selector(name)}", reason)
-    if initial.prose:
-        yield "      # Free text needs hashing, which is not supported yet:"
-        hashed = "{hash: {words: [1, 2], buckets: 262144}}"
-        columns = ", ".join(f"{mapping_key(name)}: {hashed}" for name in initial.prose)
-        yield f"      # columns: {{{columns}}}"
 
 
 def _target(target: TargetGuess) -> Iterator[str]:
