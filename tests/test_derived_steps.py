@@ -255,3 +255,22 @@ def test_every_mistake_in_an_expression_is_told_at_its_place(
     assert any("this step makes it" in line for line in lines)
     assert any(line.startswith("11:9: home: there is a column") for line in lines)
     assert any("13:" in line and "nothing" in line for line in lines)
+
+
+def test_groups_of_integers_that_are_not_told_apart_are_refused(
+    run: Run, write_pipeline: WritePipeline
+) -> None:
+    first, second = 2**53, 2**53 + 1
+    rows = pd.DataFrame({"id": [first, second] * 2, "t": [1, 1, 2, 2], "x": [1.0, 2.0, 3.0, 4.0]})
+    rows.to_csv("ids.csv", index=False)
+    text = """\
+        name: ids
+        steps:
+          rows: {{read: {{path: ids.csv, types: {{id: {type}}}}}}}
+          lags: {{derive: {{group: id, order: t, columns: {{before: "lag(x, 1)"}}}}}}
+          out: {{write: {{path: out.parquet}}}}
+        """
+    with pytest.raises(UserError, match=r":4:26: group: 'id' has integers of 2\^53 and more"):
+        run(write_pipeline(text.format(type="integer")))
+    made = pd.read_parquet(run(write_pipeline(text.format(type="text"))).folder / "out.parquet")
+    np.testing.assert_array_equal(made["before"].to_numpy(float), [np.nan, np.nan, 1.0, 2.0])
