@@ -145,17 +145,15 @@ class Checker:
         parts = self._parts(operands)
         if parts is None or not self._all(parts, lambda p: needs_number(p, "arithmetic needs")):
             return None
-        type_ = common_type(of_one_type(parts))
-        if name == "divide":
-            type_ = ColumnType("number")
-        return _operation(node, name, of_one_type(parts), type_)
+        agreed = of_one_type(parts)
+        type_ = ColumnType("number") if name == "divide" else common_type(agreed)
+        return _operation(node, name, agreed, type_)
 
     def _joined(self, node: Node, operands: Sequence[Node]) -> Part | None:
         parts = self._parts(operands)
         if parts is None or not self._all(parts, needs_text):
             return None
-        text = ColumnType("text")
-        return _operation(node, "joined", [_of_type(part, text) for part in parts], text)
+        return _operation(node, "joined", parts, ColumnType("text"))
 
     def _compared(
         self, node: Node, name: str, operands: Sequence[Node], negated: bool = False
