@@ -1,4 +1,4 @@
-"""The parts of an expression with their types: which go together, and what to do where they do not."""
+"""Parts of an expression with their types: which go together, and what to do where not."""
 
 from __future__ import annotations
 
