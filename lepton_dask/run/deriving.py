@@ -14,7 +14,7 @@ from dask.utils import format_bytes
 from distributed import Future
 
 from lepton_dask.artifacts.frames import InputColumn
-from lepton_dask.artifacts.replay import Derived, DerivedColumn, PythonStep
+from lepton_dask.artifacts.replay import Derived, DerivedColumn, PythonStep, history_of
 from lepton_dask.artifacts.side_table import SideTable
 from lepton_dask.data import windowed as chunks
 from lepton_dask.data.arrow import to_columns
@@ -223,7 +223,7 @@ def _kept_history(work: Work, schema: Schema, history: Future | None) -> tuple[S
     columns = tuple(
         InputColumn(name, schema[name].kind, schema[name].zone) for name in rows.column_names
     )
-    return (SideTable(work.step, columns, to_columns(rows)),)
+    return (SideTable(history_of(work.step), columns, to_columns(rows)),)
 
 
 def _derive_by_function(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
-from lepton_dask.artifacts.replay.derived import Derived, DerivedColumn
+from lepton_dask.artifacts.replay.derived import Derived, DerivedColumn, history_of
 from lepton_dask.artifacts.replay.joined import Joined, JoinedColumn
 from lepton_dask.artifacts.replay.names import Drop, Rename
 from lepton_dask.artifacts.replay.python_step import PythonStep
@@ -28,6 +28,7 @@ __all__ = [
     "Rename",
     "ReplayStep",
     "Tables",
+    "history_of",
     "leading_to",
     "play",
     "replay_from_json",

@@ -35,7 +35,7 @@ class Derived(ReplayStep):
 
     Windows look back in the order of `order` within each value of `group`: over the rows that are
     played, over those played before them, and where a group begins, over the last rows that
-    training saw of it, which travel as the table `step`.
+    training saw of it, which travel as a table of their own.
     """
 
     step: str
@@ -45,7 +45,7 @@ class Derived(ReplayStep):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return (self.step,) if self._windows else ()
+        return (history_of(self.step),) if self._windows else ()
 
     @property
     def carries(self) -> bool:
@@ -97,8 +97,7 @@ class Derived(ReplayStep):
 
     @property
     def _carried(self) -> str:
-        """The table of the rows before that this step leaves for those behind. No step's name has
-        a dot."""
+        """The table of the rows before that this step leaves for those behind."""
         return f"{self.step}.carried"
 
     def _checked(self, given: ReadFrame) -> dict[str, Checked]:
@@ -133,7 +132,7 @@ class Derived(ReplayStep):
         return made, {**tables, self._carried: carried}
 
     def _before(self, here: Columns, tables: Tables) -> Columns | None:
-        carried, history = tables.get(self._carried), tables.get(self.step)
+        carried, history = tables.get(self._carried), tables.get(history_of(self.step))
         if carried is not None:
             self._check_order(carried, here)
         if history is None:
@@ -174,6 +173,12 @@ class Derived(ReplayStep):
 
     def _ordering(self, rows: Columns) -> Ordering:
         return Ordering.of(rows[self._order], None if self.group is None else rows[self.group])
+
+
+def history_of(step: str) -> str:
+    """The table of the last rows that training saw, beside that of the step's own name, which may
+    be joined. No step's name has a dot."""
+    return f"{step}.history"
 
 
 def _behind(before: Columns, rows: Columns) -> Columns:
