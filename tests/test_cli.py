@@ -185,7 +185,7 @@ def test_wrong_usage_is_told_in_one_line(words: list[str], told: str, lepton: Le
 MISTAKES = [
     ("2:7", "seed: '012' is ambiguous (octal or decimal); write 12 for the number"),
     ("5:25", "drop[0]: unknown column 'ages'; did you mean 'age'?"),
-    ("6:58", "stratify: 'ritch' is not a column; did you mean 'rich'?"),
+    ("6:58", "stratify: unknown column 'ritch'; did you mean 'rich'?"),
     ("8:61", "l2: expected a number, found the text '1' (quotes make it text)"),
     ("9:17", "from: unknown step 'wid'; did you mean 'wide'?"),
     ("9:56", "optimizer: unknown 'lbfg'; did you mean 'lbfgs'?"),

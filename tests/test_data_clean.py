@@ -49,7 +49,7 @@ def test_columns_are_dropped_by_name_and_expression_then_renamed():
         (Clean(rename={"age": "income"}), "two columns would be called 'income'"),
         (Clean(rename={"age": "x", "income": "x"}), "two columns would be called 'x'"),
         (Clean(drop=("age",), rename={"age": "x"}), "it is dropped above"),
-        (Clean(require=("aeg",)), "require[0]: 'aeg' is not a column; did you mean 'age'?"),
+        (Clean(require=("aeg",)), "require[0]: unknown column 'aeg'; did you mean 'age'?"),
         (Clean(rename={"age": "x"}, drop_missing=("age",)), "it is renamed to 'x' above"),
         (Clean(drop=("age",), drop_duplicates=("age",)), "it is dropped above"),
     ],

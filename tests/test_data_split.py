@@ -260,7 +260,7 @@ class TestColumn:
         (Split(test="2013-01-01"), "test: '2013-01-01' is not a fraction"),
         (
             Split(test=0.5, stratify="lable"),
-            "stratify: 'lable' is not a column; did you mean 'label'?",
+            "stratify: unknown column 'lable'; did you mean 'label'?",
         ),
         (Split(test=0.5, stratify="label", group="label"), "does not go together with 'stratify'"),
         (Split(test=0.5, gap=3), "gap: needs 'time'"),

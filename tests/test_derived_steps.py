@@ -277,3 +277,53 @@ def test_every_mistake_in_an_expression_is_told_at_its_place(
     ]
     assert "this step makes it: use it in a derive step behind this one" in lines[3]
     assert "did you mean 'kwh'?" in lines[4]
+
+
+def test_groups_of_integers_that_are_not_told_apart_are_refused(
+    run: Run, write_pipeline: WritePipeline
+) -> None:
+    first, second = 2**53, 2**53 + 1
+    rows = pd.DataFrame({"id": [first, second] * 2, "t": [1, 1, 2, 2], "x": [1.0, 2.0, 3.0, 4.0]})
+    rows.to_csv("ids.csv", index=False)
+    text = """\
+        name: ids
+        steps:
+          rows: {{read: {{path: ids.csv, types: {{id: {type}}}}}}}
+          lags: {{derive: {{group: id, order: t, columns: {{before: "lag(x, 1)"}}}}}}
+          out: {{write: {{path: out.parquet}}}}
+        """
+    with pytest.raises(UserError, match=r":4:26: group: 'id' has integers of 2\^53 and more"):
+        run(write_pipeline(text.format(type="integer")))
+    made = pd.read_parquet(run(write_pipeline(text.format(type="text"))).folder / "out.parquet")
+    np.testing.assert_array_equal(made["before"].to_numpy(float), [np.nan, np.nan, 1.0, 2.0])
+
+
+def test_a_step_with_windows_is_joined_to_itself_and_both_tables_travel(
+    run: Run, write_pipeline: WritePipeline
+) -> None:
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({"t": range(200), "x": rng.normal(size=200)})
+    rows = rows.assign(start=(rows["t"] - 50).clip(0), y=rng.normal(size=200))
+    rows.to_csv("rows.csv", index=False)
+    text = """\
+        name: twice
+        steps:
+          rows: {read: {path: rows.csv}}
+          lags: {derive: {order: t, columns: {before: "lag(x, 1)"}}}
+          joined:
+            join:
+              - {with: lags, on: {start: t}, columns: {before: before_start}, keep: true}
+          parts: {split: {train: 0.5, test: 0.5}}
+          features: {prepare: {target: y, exclude: [t, start]}}
+          model: {train: {loss: squared}}
+          out: {predict: {}}
+          save: {write: {path: out.parquet}}
+        """
+    folder = run(write_pipeline(text)).folder
+    model = lepton_dask.load(folder)
+    out = pd.read_parquet(folder / "out.parquet").sort_values("t")
+    alone = model.predict(rows)[out["t"].astype(int)]
+    np.testing.assert_allclose(alone, out["prediction"], rtol=0, atol=1e-12)
+    later = rows.assign(t=rows["t"] + 200)
+    both = pd.concat([rows, later], ignore_index=True)
+    np.testing.assert_allclose(model.predict(later), model.predict(both)[200:], rtol=1e-12)

@@ -200,7 +200,7 @@ import numpy as np
 from lepton_dask.data.columns import NumberColumn
 from lepton_dask.data.expressions.check import check
 from lepton_dask.data.expressions.on_numpy import evaluate
-from lepton_dask.data.expressions.windows import Ordering
+from lepton_dask.data.expressions.ordering import Ordering
 from lepton_dask.data.types import ColumnType
 n = NumberColumn(np.arange(3.0), np.zeros(3, dtype=bool))
 integer = ColumnType("integer")

@@ -12,7 +12,7 @@ from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.arrow_types import arrow_type
 from lepton_dask.data.expressions import on_arrow, on_numpy
 from lepton_dask.data.expressions.check import check
-from lepton_dask.data.expressions.windows import Ordering
+from lepton_dask.data.expressions.ordering import Ordering
 from lepton_dask.data.types import ColumnType
 
 KINDS = ("number", "text", "boolean", "date", "naive", "zoned")

@@ -16,8 +16,8 @@ from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.columns import MomentColumn, NumberColumn, TextColumn
 from lepton_dask.data.expressions import on_arrow, on_numpy
 from lepton_dask.data.expressions.check import Checked, check
-from lepton_dask.data.expressions.windows import (
-    Ordering,
+from lepton_dask.data.expressions.ordering import Ordering
+from lepton_dask.data.expressions.reach import (
     Reach,
     RowStage,
     SpanStage,

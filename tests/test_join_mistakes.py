@@ -40,8 +40,7 @@ def mistakes_of(table: dict[str, object]) -> list[Mistake]:
         (
             {"on": "seats", "columns": ("day",)},
             (0, "on"),
-            "on: there is no column 'seats' here; "
-            "there are 'tailnum', 'year', 'delay', 'hour', 'local'",
+            "on: unknown column 'seats'; there are 'tailnum', 'year', 'delay', 'hour', 'local'",
         ),
         (
             {"on": {"tailnum": "tail"}, "columns": ("seats",)},

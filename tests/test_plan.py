@@ -483,7 +483,7 @@ def place(text: str, before: str) -> str:
             "}}\n  features",
             ", stratify: ",
             "lable",
-            "stratify: 'lable' is not a column; did you mean 'label'?",
+            "stratify: unknown column 'lable'; did you mean 'label'?",
         ),
     ],
 )

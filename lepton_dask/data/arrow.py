@@ -10,7 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from lepton_dask.data.arrow_types import column_type
-from lepton_dask.data.columns import Column, Columns, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.data.columns import (
+    INEXACT_INTEGER,
+    Column,
+    Columns,
+    MomentColumn,
+    NumberColumn,
+    TextColumn,
+)
 from lepton_dask.data.types import ColumnType
 
 
@@ -48,6 +55,14 @@ def _to_column(array: pa.Array) -> Column:
     # Filled with 0, not with NaN: an integer column would be refused.
     filled = pc.fill_null(array, False if type_.kind == "boolean" else 0)
     return NumberColumn(filled.to_numpy(zero_copy_only=False).astype(np.float64), missing)
+
+
+def has_inexact_integers(column: pa.ChunkedArray) -> bool:
+    """Whether there are integers that their numpy column could not tell apart."""
+    if not pt.is_integer(column.type):
+        return False
+    least, most = pc.min_max(column).as_py().values()
+    return least is not None and max(-least, most) >= INEXACT_INTEGER
 
 
 def ticks_of(array: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

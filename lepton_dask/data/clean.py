@@ -83,7 +83,7 @@ def clean_schema(
                 mistakes.append(
                     Mistake(
                         (*at, key, i),
-                        f"'{name}' is not a column",
+                        f"unknown column '{name}'",
                         happened or did_you_mean(name, after),
                     )
                 )
@@ -147,7 +147,7 @@ def _rename_mistakes(
     mistakes = [
         Mistake(
             (*at, old),
-            f"'{old}' is not a column",
+            f"unknown column '{old}'",
             "it is dropped above" if old in dropped else did_you_mean(old, kept),
             at_key=True,
         )

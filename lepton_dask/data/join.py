@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lepton_dask.component import Component, ComponentList
+from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.types import ColumnType, Schema, described
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.suggest import did_you_mean
@@ -86,9 +87,8 @@ def _key_mistakes(
         path: DocumentPath = at if isinstance(joined.on, str) else (*at, i)
         path = (*at, name) if isinstance(joined.on, dict) else path
         if name not in left:
-            found = f"there is no column '{name}' here"
             at_key = isinstance(joined.on, dict)
-            mistakes.append(Mistake(path, found, did_you_mean(name, left), at_key=at_key))
+            mistakes.append(unknown_column(name, tuple(left), path, at_key=at_key))
         if other not in right:
             found = f"'{joined.with_}' has no column '{other}'"
             mistakes.append(Mistake(path, found, did_you_mean(other, right)))

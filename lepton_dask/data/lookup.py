@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lepton_dask.data.arrow import one_array, to_columns
+from lepton_dask.data.arrow import has_inexact_integers, one_array, to_columns
 from lepton_dask.data.chunks import RowNumbers
-from lepton_dask.data.columns import INEXACT_INTEGER, NumberColumn
 from lepton_dask.data.join import Join, JoinedTable
 from lepton_dask.data.match import (
     Codes,
@@ -65,12 +64,8 @@ def duplicate_rows(joined: JoinedTable, lookup: LookupTable) -> NDArray[np.int64
 
 def indistinct_key(joined: JoinedTable, lookup: LookupTable) -> str | None:
     """The key column with integers that a model could not tell apart; None where there is none."""
-    for name, column in to_columns(lookup.table, dict.fromkeys(joined.keys.values())).items():
-        if isinstance(column, NumberColumn) and pa.types.is_integer(lookup.table[name].type):
-            large = np.abs(column.values) >= INEXACT_INTEGER
-            if np.any(large & ~column.missing):
-                return name
-    return None
+    keys = joined.keys.values()
+    return next((name for name in keys if has_inexact_integers(lookup.table[name])), None)
 
 
 def join_chunk(

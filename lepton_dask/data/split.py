@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from lepton_dask.component import Component
+from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.splits.assignment import Assignment, FirstPhase
 from lepton_dask.data.splits.by_class import ByClass
 from lepton_dask.data.splits.by_column import ByColumn
@@ -17,7 +18,6 @@ from lepton_dask.data.splits.by_time import ByTime, ByTimeShare, gap_length, sta
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.parts import PARTS, Part
-from lepton_dask.suggest import did_you_mean
 
 Start = float | int | str
 
@@ -114,8 +114,7 @@ def check_split(
     mistakes = split_mistakes(split, incoming, at)
     for key, name in _modes(split).items():
         if name not in schema:
-            found = f"'{name}' is not a column"
-            mistakes.append(Mistake((*at, key), found, did_you_mean(name, schema)))
+            mistakes.append(unknown_column(name, tuple(schema), (*at, key)))
     if split.time is not None and split.time in schema:
         type_ = schema[split.time]
         mistakes += _check_time(split, type_, at)

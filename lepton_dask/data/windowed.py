@@ -14,21 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import pyarrow as pa
 
-from lepton_dask.data.arrow import to_columns
+from lepton_dask.data.arrow import has_inexact_integers, to_columns
 from lepton_dask.data.columns import Column, NumberColumn, concatenated, taken
 from lepton_dask.data.expressions.check import Checked
 from lepton_dask.data.expressions.on_arrow import evaluate
-from lepton_dask.data.expressions.ordering import Ticks
-from lepton_dask.data.expressions.windows import (
-    Ordering,
+from lepton_dask.data.expressions.ordering import Ordering, Ticks
+from lepton_dask.data.expressions.reach import (
     Reach,
     head_positions,
     tail_positions,
+    union,
 )
 
 
@@ -49,7 +48,7 @@ class Windowed:
 
     @property
     def reach(self) -> Reach:
-        return reduce(Reach.union, (each.reach for each in self._with_windows))
+        return union(each.reach for each in self._with_windows)
 
     @property
     def _with_windows(self) -> list[Checked]:
@@ -63,9 +62,10 @@ class Windowed:
 @dataclass(frozen=True, eq=False)
 class ChunkOrder:
     """Whether consecutive rows are in order, and for each of their groups the first and last place
-    in it, in ticks."""
+    in it, in ticks; and whether groups are integers that cannot be told apart."""
 
     in_order: bool
+    inexact_groups: bool
     groups: Column
     firsts: Ticks
     lasts: Ticks
@@ -81,6 +81,7 @@ class ChunkOrder:
         goes_on = bool(np.all((first == last) | (lasts[first] <= firsts[last])))
         return ChunkOrder(
             self.in_order and behind.in_order and goes_on,
+            self.inexact_groups or behind.inexact_groups,
             taken(groups, first),
             firsts[first],
             lasts[last],
@@ -90,12 +91,14 @@ class ChunkOrder:
 def order_of_chunk(windowed: Windowed, table: pa.Table) -> ChunkOrder:
     ordering = windowed.ordering(table)
     firsts, ends = ordering.borders[:-1], ordering.borders[1:]
-    if windowed.group is None:
-        groups: Column = NumberColumn(np.zeros(len(firsts)), np.zeros(len(firsts), bool))
-    else:
+    groups: Column = NumberColumn(np.zeros(len(firsts)), np.zeros(len(firsts), bool))
+    inexact = False
+    if windowed.group is not None:
         column = to_columns(table, [windowed.group])[windowed.group]
         groups = taken(column, ordering.rows[firsts])
-    return ChunkOrder(ordering.is_sorted, groups, ordering.ticks[firsts], ordering.ticks[ends - 1])
+        inexact = has_inexact_integers(table[windowed.group])
+    places = (ordering.ticks[firsts], ordering.ticks[ends - 1])
+    return ChunkOrder(ordering.is_sorted, inexact, groups, *places)
 
 
 def tail(windowed: Windowed, before: pa.Table | None, table: pa.Table) -> pa.Table:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.treatments import Treated, resolve_treatments
 from lepton_dask.data.types import ColumnType, described
 from lepton_dask.data.write import Predict
@@ -16,7 +17,6 @@ from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, one_part, table_of
-from lepton_dask.suggest import did_you_mean
 
 MEAN = "mean"
 """The baseline that needs no column: the training rows' mean, or the share of positive ones."""
@@ -58,7 +58,7 @@ def draw_evaluate(evaluate: Evaluate, models: Sequence[ModelShape], at: Document
     table = table_of(models[0])
     mistakes = _unknown_baselines(evaluate, table, at)
     if evaluate.by is not None and evaluate.by not in table.schema:
-        mistakes.append(_unknown(evaluate.by, table, (*at, "by")))
+        mistakes.append(unknown_column(evaluate.by, tuple(table.schema), (*at, "by")))
     if len(models) > 1 and evaluate.choose is None:
         fix = f"add 'choose: {{metric: {evaluate.metrics[0]}}}', or evaluate each in its own step"
         mistakes.append(Mistake(at, f"{len(models)} models come in, and none is chosen", fix, True))
@@ -83,15 +83,11 @@ def _unknown_baselines(evaluate: Evaluate, table: TableShape, at: DocumentPath) 
         if name == MEAN:
             continue
         if name not in table.schema:
-            mistakes.append(_unknown(name, table, path))
+            mistakes.append(unknown_column(name, tuple(table.schema), path))
         elif table.schema[name].kind not in ("number", "integer", "boolean"):
             found = f"'{name}' is {described(table.schema[name])}, and a baseline is a number"
             mistakes.append(Mistake(path, found))
     return mistakes
-
-
-def _unknown(column: str, table: TableShape, path: DocumentPath) -> Mistake:
-    return Mistake(path, f"unknown column '{column}'", did_you_mean(column, table.schema))
 
 
 def draw_predict(predict: Predict, model: ModelShape, at: DocumentPath) -> Drawn:

@@ -113,6 +113,10 @@ def _evaluate_windows(
     """The part's chunks with the new columns, and the rows that those behind it look back on."""
     orders = work.map("order", _order, repeat(windowed), part.partitions)
     [whole] = work.reduce("order", ChunkOrder.then, [orders])
+    if whole.inexact_groups:
+        found = f"'{windowed.group}' has integers of 2^53 and more, which are not told apart"
+        fix = "declare it as text under 'types' of its read step"
+        raise UserError([Mistake((*at[:-1], "group"), found, fix)])
     if not whole.in_order:
         return _evaluate_sorted(work, windowed, part, at)
     tails = work.map("tail", _tail, repeat(windowed), part.partitions)

@@ -162,7 +162,8 @@ def _prepare(initial: Initial) -> Iterator[str]:
     yield "  features:"
     yield "    prepare:"
     yield from (f"      {line}" for line in _target(initial.target))
-    excluded = initial.excluded | dict.fromkeys(initial.prose, "a text of its own in each row")
+    prose = dict.fromkeys(initial.prose, "a text of its own in each row")
+    excluded = {**initial.excluded, **prose}
     if excluded:
         yield "      exclude:"
     for name, reason in excluded.items():

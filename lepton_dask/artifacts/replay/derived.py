@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
 from lepton_dask.data.columns import Column, Columns, concatenated, taken
 from lepton_dask.data.expressions.check import Checked, check
 from lepton_dask.data.expressions.on_numpy import evaluate
-from lepton_dask.data.expressions.windows import Ordering, Reach, tail_positions
+from lepton_dask.data.expressions.ordering import Ordering
+from lepton_dask.data.expressions.reach import tail_positions, union
 from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import RunError
 
@@ -132,7 +132,7 @@ class Derived(ReplayStep):
             name: taken(evaluate(each, rows, count, ordering), np.arange(first, count))
             for name, each in windows.items()
         }
-        reach = reduce(Reach.union, (each.reach for each in windows.values()))
+        reach = union(each.reach for each in windows.values())
         left = tail_positions(ordering, reach)
         carried = {name: taken(column, left) for name, column in rows.items()}
         return made, {**tables, self._carried: carried}

@@ -6,21 +6,25 @@ cause is told once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lepton_dask.data.expressions.awkward import awkward_name, quoted
 from lepton_dask.data.expressions.calls import arguments_of, unknown_function
 from lepton_dask.data.expressions.errors import ExpressionError
 from lepton_dask.data.expressions.functions import FUNCTIONS, WINDOWS
 from lepton_dask.data.expressions.kinds import (
+    BOOLEAN,
     NEEDS,
     Part,
     common_type,
+    constant,
     needs_condition,
     needs_number,
     needs_order,
     needs_text,
     of_one_type,
+    of_type,
+    operation,
 )
 from lepton_dask.data.expressions.reach import union
 from lepton_dask.data.expressions.tree import (
@@ -41,16 +45,13 @@ from lepton_dask.data.expressions.tree import (
 )
 from lepton_dask.data.expressions.typed import (
     ColumnValue,
-    Constant,
     Operation,
-    Typed,
     Window,
 )
-from lepton_dask.data.expressions.window_calls import WindowCall, WindowRule, window_call
+from lepton_dask.data.expressions.window_calls import WindowRule, window_call
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.suggest import did_you_mean, nearest
 
-_BOOLEAN = ColumnType("boolean")
 _SIGNS = {
     "+": "add",
     "-": "subtract",
@@ -86,7 +87,7 @@ class Checker:
         """The node checked; None where something in it is wrong."""
         match node:
             case Value():
-                return Part(node, _constant(node))
+                return Part(node, constant(node))
             case Name():
                 return self._name(node)
             case Negative(operand):
@@ -137,7 +138,10 @@ class Checker:
 
     def _all(self, parts: Sequence[Part], needs: Callable[[Part], ExpressionError | None]) -> bool:
         """Whether every part is what it has to be."""
-        wrong = [error for part in parts if (error := needs(part)) is not None]
+        return self._nothing_wrong(needs(part) for part in parts)
+
+    def _nothing_wrong(self, found: Iterable[ExpressionError | None]) -> bool:
+        wrong = [error for error in found if error is not None]
         self.errors += wrong
         return not wrong
 
@@ -145,17 +149,15 @@ class Checker:
         parts = self._parts(operands)
         if parts is None or not self._all(parts, lambda p: needs_number(p, "arithmetic needs")):
             return None
-        type_ = common_type(of_one_type(parts))
-        if name == "divide":
-            type_ = ColumnType("number")
-        return _operation(node, name, of_one_type(parts), type_)
+        agreed = of_one_type(parts)
+        type_ = ColumnType("number") if name == "divide" else common_type(agreed)
+        return operation(node, name, agreed, type_)
 
     def _joined(self, node: Node, operands: Sequence[Node]) -> Part | None:
         parts = self._parts(operands)
         if parts is None or not self._all(parts, needs_text):
             return None
-        text = ColumnType("text")
-        return _operation(node, "joined", [_of_type(part, text) for part in parts], text)
+        return operation(node, "joined", parts, ColumnType("text"))
 
     def _compared(
         self, node: Node, name: str, operands: Sequence[Node], negated: bool = False
@@ -173,8 +175,8 @@ class Checker:
         if agreed[0].type.kind == "boolean" and name not in ("equal", "not_equal", "in"):
             self.complain(f"{agreed[0]}: it has no order", "compare it with =", node.offset)
             return None
-        whole = _operation(node, name, agreed, _BOOLEAN)
-        return _operation(node, "not", [whole], _BOOLEAN) if negated else whole
+        whole = operation(node, name, agreed, BOOLEAN)
+        return operation(node, "not", [whole], BOOLEAN) if negated else whole
 
     def _of_one_type(
         self, parts: Sequence[Part], *, zones_may_differ: bool = False
@@ -189,7 +191,7 @@ class Checker:
         parts = self._parts(operands)
         if parts is None or not self._all(parts, lambda p: needs_condition(p, what)):
             return None
-        return _operation(node, name, [_of_type(part, _BOOLEAN) for part in parts], _BOOLEAN)
+        return operation(node, name, [of_type(part, BOOLEAN) for part in parts], BOOLEAN)
 
     def _is(self, node: Is) -> Part | None:
         part = self.part(node.operand)
@@ -198,9 +200,9 @@ class Checker:
         what = f"'is {node.what}' needs"
         if node.what != "null" and not self._all([part], lambda p: needs_condition(p, what)):
             return None
-        typed = _of_type(part, _BOOLEAN) if part.is_null else part
-        whole = _operation(node, f"is_{node.what}", [typed], _BOOLEAN)
-        return _operation(node, "not", [whole], _BOOLEAN) if node.negated else whole
+        typed = of_type(part, BOOLEAN) if part.is_null else part
+        whole = operation(node, f"is_{node.what}", [typed], BOOLEAN)
+        return operation(node, "not", [whole], BOOLEAN) if node.negated else whole
 
     def _case(self, node: Case) -> Part | None:
         otherwise = node.otherwise or Value(None, node.offset)
@@ -212,7 +214,7 @@ class Checker:
         if node.operand is None:
             if not self._all(whens, lambda p: needs_condition(p, "'when' needs")):
                 return None
-            head, whens = [], [_of_type(when, _BOOLEAN) for when in whens]
+            head, whens = [], [of_type(when, BOOLEAN) for when in whens]
         else:
             agreed = operand and self._of_one_type([operand, *whens], zones_may_differ=True)
             if not agreed:
@@ -226,7 +228,7 @@ class Checker:
             return None
         between = [part for pair in zip(whens, values, strict=False) for part in pair]
         name = "case" if node.operand is None else "case_of"
-        return _operation(node, name, [*head, *between, values[-1]], common_type(values))
+        return operation(node, name, [*head, *between, values[-1]], common_type(values))
 
     def _branches(self, node: Case) -> tuple[list[Part] | None, list[Part] | None]:
         parts = [(self.part(branch.when), self.part(branch.then)) for branch in node.branches]
@@ -253,7 +255,8 @@ class Checker:
         if parts is None:
             return None
         kinds = [kind for _, kind in given]
-        if not self._fit(parts, kinds):
+        fits = (NEEDS[kind](part) for part, kind in zip(parts, kinds, strict=True))
+        if not self._nothing_wrong(fits):
             return None
         if kinds[0] in ("same", "ordered"):
             agreed = self._of_one_type(parts)
@@ -269,23 +272,11 @@ class Checker:
         whole = Operation(node.function, tuple(part.typed for part in parts), type_, written)
         return Part(node, whole, union(part.reach for part in parts))
 
-    def _fit(self, parts: Sequence[Part], kinds: Sequence[str]) -> bool:
-        """Whether the arguments are of the kinds that a function takes."""
-        wrong = [
-            error
-            for part, kind in zip(parts, kinds, strict=True)
-            if (error := NEEDS[kind](part)) is not None
-        ]
-        self.errors += wrong
-        return not wrong
-
     def _window(self, node: Call) -> Part | None:
-        call: WindowCall | None = None
         try:
             call = window_call(node, self.windows, self.order, tuple(self._within))
         except ExpressionError as error:
             self.errors.append(error)
-        if call is None:
             return None
         self._within.append(node.function)
         operand = self.part(call.operand)
@@ -302,28 +293,3 @@ class Checker:
         type_ = call.function.gives(operand.type, ())
         typed = Window(node.function, operand.typed, type_, call.rows, call.span_ns)
         return Part(node, typed, call.seen_from(operand.reach))
-
-
-def _constant(node: Value) -> Constant:
-    match node.value:
-        case bool():
-            return Constant(node.value, _BOOLEAN)
-        case int():
-            return Constant(node.value, ColumnType("integer"))
-        case float():
-            return Constant(node.value, ColumnType("number"))
-        case str():
-            return Constant(node.value, ColumnType("text"))
-        case None:
-            return Constant(None, ColumnType("number"))
-
-
-def _operation(node: Node, name: str, parts: Sequence[Part], type_: ColumnType) -> Part:
-    arguments: tuple[Typed, ...] = tuple(part.typed for part in parts)
-    reach = union(part.reach for part in parts)
-    return Part(node, Operation(name, arguments, type_), reach)
-
-
-def _of_type(part: Part, type_: ColumnType) -> Part:
-    """A null of a type; anything else has it already."""
-    return Part(part.written, Constant(None, type_)) if part.is_null else part

@@ -1,4 +1,4 @@
-"""Which types go together, and what to do where they do not."""
+"""Parts of an expression with their types: which go together, and what to do where not."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from lepton_dask.data.expressions.errors import ExpressionError
 from lepton_dask.data.expressions.moments import ticks_of_text
-from lepton_dask.data.expressions.reach import NO_REACH, Reach
+from lepton_dask.data.expressions.reach import NO_REACH, Reach, union
 from lepton_dask.data.expressions.tree import Name, Node, Value
-from lepton_dask.data.expressions.typed import Constant, Typed
+from lepton_dask.data.expressions.typed import Constant, Operation, Typed
 from lepton_dask.data.types import ColumnType, described
 
 NUMERIC = ("integer", "number")
+BOOLEAN = ColumnType("boolean")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def of_one_type(parts: Sequence[Part], *, zones_may_differ: bool = False) -> lis
     type_ = leading.type
     if any(part.type.kind == "number" for part in read if not part.is_null):
         type_ = ColumnType("number")
-    return [_null_of(part, type_) if part.is_null else part for part in read]
+    return [of_type(part, type_) for part in read]
 
 
 def common_type(parts: Sequence[Part]) -> ColumnType:
@@ -95,10 +96,6 @@ def _read_as(part: Part, type_: ColumnType) -> Part:
         fix = "write it as ISO 8601 does"
         raise ExpressionError(str(error), fix, part.offset) from None
     return replace(part, typed=Constant(ticks, type_))
-
-
-def _null_of(part: Part, type_: ColumnType) -> Part:
-    return replace(part, typed=Constant(None, type_))
 
 
 def _go_together(a: ColumnType, b: ColumnType, zones_may_differ: bool) -> bool:
@@ -148,6 +145,33 @@ def _short(part: Part) -> str:
         return "..."
     name = part.written.name
     return f'"{name}"' if part.written.quoted else name
+
+
+def constant(node: Value) -> Constant:
+    """What is written out; the type of a bare null stays open, and number stands for it."""
+    match node.value:
+        case bool():
+            return Constant(node.value, BOOLEAN)
+        case int():
+            return Constant(node.value, ColumnType("integer"))
+        case float():
+            return Constant(node.value, ColumnType("number"))
+        case str():
+            return Constant(node.value, ColumnType("text"))
+        case None:
+            return Constant(None, ColumnType("number"))
+
+
+def operation(node: Node, name: str, parts: Sequence[Part], type_: ColumnType) -> Part:
+    """An operation of the typed tree on parts that fit it, as a part."""
+    arguments: tuple[Typed, ...] = tuple(part.typed for part in parts)
+    reach = union(part.reach for part in parts)
+    return Part(node, Operation(name, arguments, type_), reach)
+
+
+def of_type(part: Part, type_: ColumnType) -> Part:
+    """A null of a type; anything else has it already."""
+    return replace(part, typed=Constant(None, type_)) if part.is_null else part
 
 
 def needs_number(part: Part, what: str) -> ExpressionError | None:

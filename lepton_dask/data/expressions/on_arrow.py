@@ -26,6 +26,7 @@ from lepton_dask.data.columns import (
     taken,
 )
 from lepton_dask.data.expressions.on_numpy import KERNELS, positions, windowed
+from lepton_dask.data.expressions.ordering import Ordering
 from lepton_dask.data.expressions.typed import (
     Checked,
     ColumnValue,
@@ -35,7 +36,6 @@ from lepton_dask.data.expressions.typed import (
     Window,
     Written,
 )
-from lepton_dask.data.expressions.windows import Ordering
 from lepton_dask.data.types import ColumnType
 
 Value: TypeAlias = "pa.Array | TextColumn"

@@ -15,6 +15,7 @@ from lepton_dask.data.columns import (
 from lepton_dask.data.expressions.functions import FUNCTIONS, WINDOWS
 from lepton_dask.data.expressions.kernels import Kernel, usable
 from lepton_dask.data.expressions.operators import OPERATORS
+from lepton_dask.data.expressions.ordering import Ordering
 from lepton_dask.data.expressions.typed import (
     Checked,
     ColumnValue,
@@ -24,7 +25,6 @@ from lepton_dask.data.expressions.typed import (
     Window,
 )
 from lepton_dask.data.expressions.windows import (
-    Ordering,
     lag_positions,
     rolling,
     span_positions,

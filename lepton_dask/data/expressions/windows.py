@@ -14,27 +14,7 @@ from numpy.typing import NDArray
 
 from lepton_dask.data.columns import Bools
 from lepton_dask.data.expressions.ordering import Ints, Ordering, back, first_at_or_after
-from lepton_dask.data.expressions.reach import (
-    Reach,
-    RowStage,
-    SpanStage,
-    head_positions,
-    tail_positions,
-    ticks_in,
-)
-
-__all__ = [
-    "Ordering",
-    "Reach",
-    "RowStage",
-    "SpanStage",
-    "head_positions",
-    "lag_positions",
-    "rolling",
-    "span_positions",
-    "tail_positions",
-    "window_firsts",
-]
+from lepton_dask.data.expressions.reach import ticks_in
 
 Statistic = Literal["count", "sum", "mean", "min", "max", "std"]
 Floats = NDArray[np.float64]
