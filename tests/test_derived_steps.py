@@ -169,6 +169,14 @@ def test_windows_behind_a_split_are_warned_of(write_pipeline: WritePipeline) -> 
     assert "windows look back within each part alone" in str(warning)
 
 
+def test_windows_behind_dropped_rows_are_warned_of(write_pipeline: WritePipeline) -> None:
+    readings().to_csv("hours.csv", index=False)
+    lines = PIPELINE.splitlines(keepends=True)
+    clean = "  warm: {clean: {filter: temp > 0}}\n"
+    [warning] = load_and_plan(write_pipeline("".join([*lines[:3], clean, *lines[3:]]))).warnings
+    assert "those that 'warm' drops stay there; derive them before they are dropped" in str(warning)
+
+
 def test_a_history_too_large_to_travel_is_left_behind_with_a_warning(
     run: Run, write_pipeline: WritePipeline, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:

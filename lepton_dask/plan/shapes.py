@@ -16,7 +16,7 @@ class TableShape:
     """A table: its columns, the chunks it comes from, and what is expected of its size.
 
     `parts` is empty while nothing has split the table. `origin` is the `read` step that the rows
-    come from.
+    come from; `dropped_by` are the steps behind it that may have dropped some.
     """
 
     schema: Schema
@@ -25,6 +25,7 @@ class TableShape:
     bytes: int | None
     parts: tuple[Part, ...]
     origin: str
+    dropped_by: tuple[str, ...] = ()
 
 
 def one_part(table: TableShape) -> TableShape:

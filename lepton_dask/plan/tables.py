@@ -27,8 +27,9 @@ def draw_clean(clean: Clean, table: TableShape, at: DocumentPath) -> Drawn:
     droppers = ("require", "drop_missing", "drop_duplicates", "filter")
     whole = [name for name in droppers if getattr(clean, name)]
     why = [f"rows are dropped by {', '.join(whole)}"] if whole else ["no row is dropped"]
+    dropped_by = (*table.dropped_by, str(at[1])) if whole else table.dropped_by
     return Drawn(
-        replace(table, schema=schema),
+        replace(table, schema=schema, dropped_by=dropped_by),
         why=tuple(why),
         columns=tuple(_cleaned_columns(clean, table.schema)),
         mistakes=tuple(mistakes),
@@ -66,16 +67,22 @@ def draw_derive(derive: Derive, table: TableShape, at: DocumentPath, folder: Pat
         why=tuple(_how_derived(derive, derived)),
         columns=tuple(_derived_columns(derive, table.schema, derived.schema)),
         mistakes=tuple(mistakes),
-        warnings=tuple(_cut_windows(derived, table)),
+        warnings=tuple(_window_warnings(derived, table)),
     )
 
 
-def _cut_windows(derived: Derived, table: TableShape) -> Iterator[str]:
-    """A part that a split has made begins where another ends: its first rows look back on nothing,
-    though there is something."""
-    by_split = table.parts and not any(chunk.file.part for chunk in table.chunks)
-    if by_split and any(each.is_windowed for each in derived.expressions.values()):
+def _window_warnings(derived: Derived, table: TableShape) -> Iterator[str]:
+    """Where windows see other rows than their user may think."""
+    if not any(each.is_windowed for each in derived.expressions.values()):
+        return
+    # A part that a split has made begins where another ends, those of official files do not.
+    if table.parts and not any(chunk.file.part for chunk in table.chunks):
         yield "windows look back within each part alone: derive them before the split"
+    if table.dropped_by:
+        yield (
+            f"windows look back on other rows when a model predicts: those that "
+            f"'{table.dropped_by[0]}' drops stay there; derive them before they are dropped"
+        )
 
 
 def _how_derived(derive: Derive, derived: Derived) -> Iterator[str]:
