@@ -9,6 +9,7 @@ from conftest import REPOSITORY
 
 from lepton_dask.config.cluster import ClusterConfig
 from lepton_dask.config.pipeline import TOP_KEYS, VERBS
+from lepton_dask.data.expressions.functions import FUNCTIONS, WINDOWS
 from lepton_dask.data.join import Join, JoinedTable
 from lepton_dask.learn.metrics import METRICS
 
@@ -33,6 +34,13 @@ def test_every_key_of_a_verb_is_documented(verb):
 def test_every_key_of_the_top_and_every_metric_is_documented():
     assert [key for key in TOP_KEYS if f"{key}" not in PIPELINE_FILE] == []
     assert [name for name in METRICS if f"`{name}`" not in section("evaluate")] == []
+
+
+def test_every_function_of_expressions_is_documented_as_it_is():
+    text = (REPOSITORY / "docs" / "expressions.md").read_text()
+    rows = [line for line in text.splitlines() if re.match(r"\| `\w+\(", line)]
+    functions = [*FUNCTIONS.values(), *WINDOWS.values()]
+    assert rows == [f"| `{each.signature}` | {each.does} |" for each in functions]
 
 
 def test_every_key_of_a_configuration_is_documented():

@@ -70,6 +70,9 @@ def test_a_table_that_does_not_travel_is_asked_for_by_name(tmp_path: Path) -> No
     given = {"seats": [180], "maker": ["BOEING"], "built": [None]}
     with pytest.raises(UserError, match="plans: the model asks for no such table; did you mean"):
         asking.predict(pandas_frame(), {"planes": given, "plans": given})
+    unread = {**given, "seats": ["many"]}
+    with pytest.raises(UserError, match="planes: row 0: 'seats': 'many' cannot be read as integer"):
+        asking.predict(pandas_frame(), {"planes": unread})
     assert asking.predict(pandas_frame(), {"planes": given}).tolist() == (
         replace(asking, tables=()).predict(pandas_frame()).tolist()
     )

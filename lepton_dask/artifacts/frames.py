@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.data.types import ColumnType, Kind, Schema
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.suggest import did_you_mean
-
-if TYPE_CHECKING:
-    from lepton_dask.data.types import Kind
 
 MissingValues = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 """Texts that stand for a missing value: in every column, or by column."""
@@ -45,6 +43,10 @@ class InputColumn:
     zone: str | None = None
     format: str | None = None
 
+    @property
+    def type(self) -> ColumnType:
+        return ColumnType(self.kind, self.zone)
+
 
 class ReadFrame(NamedTuple):
     """Typed columns of `rows` rows, their kinds, and in words what could not be read, by row."""
@@ -53,6 +55,16 @@ class ReadFrame(NamedTuple):
     kinds: Mapping[str, Kind]
     problems: Mapping[int, str]
     rows: int
+
+    @property
+    def schema(self) -> Schema:
+        """The columns' types."""
+        return {
+            name: ColumnType(
+                self.kinds[name], column.zone if isinstance(column, MomentColumn) else None
+            )
+            for name, column in self.columns.items()
+        }
 
 
 class _Values(NamedTuple):

@@ -144,7 +144,8 @@ class Model:
     def read_tables(self, given: Mapping[str, Frame] | None = None) -> Tables:
         """The tables that the replay looks into: those that travel, and those that are `given`.
 
-        Raises UserError for one that is neither, or that the model does not know.
+        Raises UserError for one that is neither, or that the model does not know, and for a value
+        in one that cannot be read.
         """
         given = given or {}
         asked = {table.name: table for table in self.tables if table.rows is None}
@@ -165,10 +166,16 @@ class Model:
         if mistakes:
             raise UserError(mistakes)
         kept = {table.name: table.rows for table in self.tables if table.rows is not None}
-        read = {
-            name: read_frame(given[name], table.columns).columns for name, table in asked.items()
-        }
-        return {**kept, **read}
+        read = {name: read_frame(given[name], table.columns) for name, table in asked.items()}
+        # A row to predict has a reason of its own; one to join has rows that would not know why.
+        wrong = [
+            Mistake((name,), f"row {row:,}: {reason}")
+            for name, frame in read.items()
+            for row, reason in list(frame.problems.items())[:1]
+        ]
+        if wrong:
+            raise UserError(wrong)
+        return {**kept, **{name: frame.columns for name, frame in read.items()}}
 
     def _score(self, frame: Frame, tables: Mapping[str, Frame] | None) -> Scores:
         rows = read_frame(frame, self.inputs, self.missing_values)

@@ -22,7 +22,7 @@ from lepton_dask.data.read import Read
 from lepton_dask.data.reading import plan_chunks
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.tables import empty_frame, to_table
-from lepton_dask.data.types import ColumnType, described
+from lepton_dask.data.types import described
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.run.cleaning import clean_table
@@ -119,7 +119,7 @@ def _with_types(read: Read, recipe: Recipe, table: SideTable, captures: Collecti
 def _check_columns(table: SideTable, value: TableValue, path: str) -> None:
     mistakes = []
     for column in table.columns:
-        wanted, found = ColumnType(column.kind, column.zone), value.schema.get(column.name)
+        wanted, found = column.type, value.schema.get(column.name)
         if found is None:
             what = f"'{path}' has no column '{column.name}', which the model reads"
             fix = did_you_mean(column.name, value.schema)

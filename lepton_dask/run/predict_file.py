@@ -152,8 +152,8 @@ def _with_captures(model: Model, read: Read, file: SourceFile) -> SourceFile:
 
 def _fitted(model: Model, read: Read, file: SourceFile) -> _Input:
     """The model's columns with their frozen types; all others as text, to go through unchanged."""
-    needed = {column.name: ColumnType(column.kind, column.zone) for column in model.inputs}
-    known = {column.name: ColumnType(column.kind, column.zone) for column in model.source.columns}
+    needed = {column.name: column.type for column in model.inputs}
+    known = {column.name: column.type for column in model.source.columns}
     if not read.header and _has_header(read, file, set(needed)):
         read = read.model_copy(update={"header": True, "skip_rows": 0, "columns": None})
     types = _types_in(read, file)

@@ -62,11 +62,4 @@ def recipe_of(pipeline: Pipeline, name: str, table: TableValue) -> Recipe:
         step = by_name.get(step.inputs[0])
     if step is None or not isinstance(step.action, Read):
         return Recipe({}, (), ())
-    origin = table.origin
-    types = origin.read.types
-    columns = tuple(
-        InputColumn(column, type_.kind, type_.zone, declared_format(types.get(column)))
-        for column, type_ in origin.schema.items()
-    )
-    read = origin.read.model_dump(mode="json", by_alias=True, exclude={"path", "rows"})
-    return Recipe(read, columns, tuple(nodes))
+    return Recipe(table.origin.read_node, table.origin.columns, tuple(nodes))

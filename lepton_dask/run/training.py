@@ -8,11 +8,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import ReplayStep, leading_to
 from lepton_dask.artifacts.side_table import SideTable, merged_tables, with_columns
-from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated
 from lepton_dask.learn.descent import Descent, Iteration, descend
@@ -21,7 +19,7 @@ from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.learn.train import Train, choose_optimizer
-from lepton_dask.run.values import FeaturesValue, ModelValue, Origin
+from lepton_dask.run.values import FeaturesValue, ModelValue
 from lepton_dask.run.work import Work
 
 
@@ -98,8 +96,8 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         name=pipeline,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=version("lepton_dask"),
-        source=_source(origin),
-        inputs=tuple(column for column in _columns(origin) if column.name in led.start),
+        source=Source(origin.read_node, origin.columns, origin.captures, origin.patterns),
+        inputs=tuple(column for column in origin.columns if column.name in led.start),
         missing_values=origin.read.missing_values,
         replay=led.steps,
         prepared=prepared,
@@ -121,18 +119,3 @@ def _looked_into(steps: Sequence[ReplayStep], tables: Sequence[SideTable]) -> tu
         elif names:
             needed.append(with_columns(table, frozenset().union(*names)))
     return tuple(needed)
-
-
-def _source(origin: Origin) -> Source:
-    """What a reader of other files needs. The path stays out of it: it may hold a secret, and says
-    nothing about other files but what their names capture."""
-    read = origin.read.model_dump(mode="json", by_alias=True, exclude={"path", "rows"})
-    return Source(read, _columns(origin), origin.captures, origin.patterns)
-
-
-def _columns(origin: Origin) -> tuple[InputColumn, ...]:
-    types = origin.read.types
-    return tuple(
-        InputColumn(name, type_.kind, type_.zone, declared_format(types.get(name)))
-        for name, type_ in origin.schema.items()
-    )

@@ -9,9 +9,11 @@ from typing import Literal
 import dask.dataframe as dd
 from distributed import Future
 
+from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.replay import ReplayStep
 from lepton_dask.artifacts.side_table import SideTable
+from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.read import Read
@@ -64,6 +66,21 @@ class Origin:
     tables: tuple[SideTable, ...] = ()
     captures: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[InputColumn, ...]:
+        """What the `read` yielded, in order, as a model has to know it."""
+        types = self.read.types
+        return tuple(
+            InputColumn(name, type_.kind, type_.zone, declared_format(types.get(name)))
+            for name, type_ in self.schema.items()
+        )
+
+    @property
+    def read_node(self) -> dict[str, object]:
+        """The `read` as JSON, for reading other files. The path stays out of it: it may hold a
+        secret, and says nothing about other files but what their names capture."""
+        return self.read.model_dump(mode="json", by_alias=True, exclude={"path", "rows"})
 
     def then(self, *steps: ReplayStep, tables: tuple[SideTable, ...] = ()) -> Origin:
         return replace(self, replay=(*self.replay, *steps), tables=(*self.tables, *tables))

@@ -15,7 +15,6 @@ from lepton_dask.data.expressions.check import Checked, check
 from lepton_dask.data.expressions.on_numpy import evaluate
 from lepton_dask.data.expressions.ordering import Ordering
 from lepton_dask.data.expressions.reach import tail_positions, union
-from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import RunError
 
 
@@ -107,10 +106,7 @@ class Derived(ReplayStep):
         return f"{self.step}.carried"
 
     def _checked(self, given: ReadFrame) -> dict[str, Checked]:
-        schema = {
-            name: ColumnType(given.kinds[name], getattr(column, "zone", None))
-            for name, column in given.columns.items()
-        }
+        schema = given.schema
         order = schema.get(self.order or "")
         return {
             column.name: check(column.expression, schema, windows="backward", order=order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from lepton_dask.artifacts.frames import ReadFrame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
 from lepton_dask.data.columns import taken
 from lepton_dask.data.match import KeyIndex, first_duplicate, index_keys, positions
+from lepton_dask.data.types import Kind
 from lepton_dask.errors import Mistake, UserError
-
-if TYPE_CHECKING:
-    from lepton_dask.data.types import Kind
 
 
 @dataclass(frozen=True)

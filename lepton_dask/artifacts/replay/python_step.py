@@ -11,7 +11,7 @@ import numpy as np
 
 from lepton_dask.artifacts.frames import InputColumn, ReadFrame, read_frame
 from lepton_dask.artifacts.replay.base import Names, Played, ReplayStep, Tables
-from lepton_dask.data.columns import Column, MomentColumn, TextColumn
+from lepton_dask.data.columns import Column, TextColumn
 from lepton_dask.errors import RunError
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def _arrow_frame(given: ReadFrame) -> pd.DataFrame:
         "date": pa.date32(),
     }
     arrays = {}
-    for name, column in given.columns.items():
-        zone = column.zone if isinstance(column, MomentColumn) else None
-        wanted = arrow_types.get(given.kinds[name], pa.timestamp("ns", zone))
+    for name, type_ in given.schema.items():
+        column = given.columns[name]
+        wanted = arrow_types.get(type_.kind, pa.timestamp("ns", type_.zone))
         arrays[name] = pa.array(_values(column), mask=column.missing).cast(wanted)
     frame: pd.DataFrame = pa.table(arrays).to_pandas(types_mapper=pd.ArrowDtype)
     return frame
