@@ -80,20 +80,19 @@ def _part(column: MomentColumn, name: MomentPart) -> NDArray[np.int64]:
         case "quarter":
             return (date_part(column, "month") + 2) // 3
         case "second":
-            since = np.where(column.missing, np.datetime64(0, "s"), column.values)
-            # Every offset since 1972 is of whole minutes; before, the clock's own seconds differ.
-            shown = since if column.zone is None else _shown(MomentColumn(since, column.zone))
-            seconds: NDArray[np.int64] = shown.astype("datetime64[s]").astype(np.int64)
+            seconds: NDArray[np.int64] = _filled(column).astype("datetime64[s]").astype(np.int64)
             return seconds % 60
         case "day_of_year":
-            days = _shown(column).astype("datetime64[D]")
-            days = np.where(column.missing, np.datetime64(0, "D"), days)
-            since_new_year: NDArray[np.int64] = (days - days.astype("datetime64[Y]")).astype(
-                np.int64
-            )
-            return since_new_year + 1
+            days = _filled(column).astype("datetime64[D]")
+            new_year = days.astype("datetime64[Y]").astype("datetime64[D]")
+            return days.astype(np.int64) - new_year.astype(np.int64) + 1
         case _:
             return date_part(column, name)
+
+
+def _filled(column: MomentColumn) -> NDArray[np.datetime64]:
+    """What clocks show; 1970-01-01, as good as any day, where there is nothing."""
+    return np.where(column.missing, np.datetime64(0, "D"), _shown(column))
 
 
 def _shown(column: MomentColumn) -> NDArray[np.datetime64]:
