@@ -1,4 +1,4 @@
-"""Names in messages: the nearest known one to a misspelt one, and lists that stay short."""
+"""Names and numbers in messages: the nearest known name, lists that stay short, plurals."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near is not None:
         return f"did you mean '{near}'?"
     return f"there are {listed(names)}" if names else ""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 chunk`, `2 chunks`; `many` where an s does not make the plural."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def listed(names: Iterable[object], most: int = 6) -> str:

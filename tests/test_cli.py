@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -654,12 +654,16 @@ HAPPENED: list[Event] = [
 """Three steps side by side. A bar is drawn anew when a step starts."""
 
 
-def shown(listener_type: type[PlainConsole] | type[LiveConsole], is_terminal: bool) -> str:
+def shown(
+    listener_type: type[PlainConsole] | type[LiveConsole],
+    is_terminal: bool,
+    happened: Sequence[Event] = tuple(HAPPENED),
+) -> str:
     text = io.StringIO()
     width = 120 if is_terminal else 20
     console = Console(file=text, force_terminal=is_terminal, width=width, color_system=None)
     with listener_type(console, Redactor(["secret"])) as listener:
-        for event in HAPPENED:
+        for event in happened:
             listener(event)
     return text.getvalue()
 
@@ -692,3 +696,9 @@ def test_a_terminal_gets_the_same_and_bars_below() -> None:
     assert any(re.search(r"rows .*chunks read 1/3 .*0:00:00$", line) for line in lines)
     assert any(re.search(r"model .*iteration 10, loss 0.25", line) for line in lines)
     assert any(re.search(r"people .*steps", line) for line in lines)
+
+
+def test_work_on_the_table_of_a_step_that_is_done_has_a_bar_too() -> None:
+    profiled = StepProgressed("rows", 1, 3, "chunks profiled")
+    text = shown(LiveConsole, True, [*HAPPENED, profiled, StepStarted("next", "train")])
+    assert re.search(r"rows .*chunks profiled 1/3", text)

@@ -116,3 +116,12 @@ def test_what_cannot_be_imported_is_refused(project: Path, reference: str, messa
     (project / "good_module.py").write_text("def add_ratio(frame):\n    return frame\n")
     with pytest.raises(UserError, match=re.escape(message)):
         load_function(Derive(python=reference), project, AT)
+
+
+def test_an_unknown_order_is_told_once_and_not_again_for_each_window():
+    columns = {"before": "lag(a, 1)", "hour_before": "lag(a, '1h')"}
+    derive = Derive(columns=columns, order="nothing")
+    schema = {"a": ColumnType("integer")}
+    (mistake,) = check_derive(derive, schema, AT).mistakes
+    assert mistake.path == (*AT, "order")
+    assert "unknown column 'nothing'" in mistake.found

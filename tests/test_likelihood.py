@@ -171,6 +171,19 @@ def test_one_absurd_value_is_no_corrupt_chunk() -> None:
     assert found == ()
 
 
+def test_absurd_values_elsewhere_do_not_hide_a_corrupt_chunk() -> None:
+    chunks = cut(mixed_table(6000, seed=7), range(500, 6000, 500))
+    place = chunks[0].column_names.index("count")
+    for i in range(3, 12):
+        counts = chunks[i]["count"].to_pylist()
+        counts[8] = 3_000 * i
+        chunks[i] = chunks[i].set_column(place, "count", pa.array(counts, pa.int64()))
+    other = pa.array(["b"] * 500)
+    chunks[2] = chunks[2].set_column(chunks[2].column_names.index("text"), "text", other)
+    ((index, columns),) = [(each.index, each.columns) for each in of_chunks(chunks)[0]]
+    assert (index, next(iter(columns))) == (2, "text")
+
+
 def test_chunks_that_are_all_alike_but_for_one_row_raise_no_alarm() -> None:
     same = pa.table({"x": ["a"] * 99 + ["b"]})
     other = pa.table({"x": ["a"] * 98 + ["b"] * 2})

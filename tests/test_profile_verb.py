@@ -143,3 +143,11 @@ def test_blocks_are_ascii_where_stdout_can_show_no_other(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     assert blocks() == marks
+
+
+def test_a_pointer_into_a_json_document_names_a_table(lepton: Lepton, scheduler: str) -> None:
+    rows = [{"x": n, "y": n % 3} for n in range(40)]
+    Path("data.json").write_text(json.dumps({"train": rows, "test": rows[:10]}))
+    done = lepton("profile", "data.json#/test", "--scheduler", scheduler, "--json")
+    assert done.code == 0, done.stderr
+    assert json.loads(done.stdout)["table"]["all"]["rows"] == 10

@@ -28,6 +28,7 @@ from lepton_dask.cli.options import (
 )
 from lepton_dask.config.mistakes import render
 from lepton_dask.errors import LeptonError, UserError
+from lepton_dask.suggest import counted
 
 if TYPE_CHECKING:
     from lepton_dask.run.pipeline import PlannedRun
@@ -109,7 +110,7 @@ def validate(
         return
     _warn(planned)
     seen = f"as far as the first {format_bytes(HEAD_BYTES)} of each file shows"
-    print(f"{pipeline}: {len(planned.plan.steps)} steps, no mistakes {seen}")
+    print(f"{pipeline}: {counted(len(planned.plan.steps), 'step')}, no mistakes {seen}")
 
 
 @app.command()
@@ -333,8 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         for mistake in error.mistakes:
             print(render(mistake), file=sys.stderr)
-        count = len(error.mistakes)
-        print(f"{count} mistake{'' if count == 1 else 's'}", file=sys.stderr)
+        print(counted(len(error.mistakes), "mistake"), file=sys.stderr)
         sys.exit(error.exit_code)
     except LeptonError as error:
         print(f"lepton: {error}", file=sys.stderr)

@@ -109,20 +109,19 @@ class LiveConsole:
                     event.pipeline, total=len(event.steps), note="steps"
                 )
             case StepStarted():
-                self._steps[event.step] = self._progress.add_task(
-                    f"  {event.step}", total=None, note=event.verb
-                )
+                self._progress.update(self._task(event.step), note=event.verb)
             case StepProgressed():
                 self._progress.update(
-                    self._steps[event.step],
+                    self._task(event.step),
                     completed=event.done,
                     total=event.total,
                     note=f"{event.note} {event.done}/{event.total}",
                 )
             case Iterated():
-                self._progress.update(self._steps[event.step], note=_progress_of(event))
+                self._progress.update(self._task(event.step), note=_progress_of(event))
             case StepFinished():
-                self._progress.remove_task(self._steps.pop(event.step))
+                self._progress.remove_task(self._task(event.step))
+                del self._steps[event.step]
                 if self._run is not None:
                     self._progress.advance(self._run)
         text = line(event)
@@ -130,3 +129,9 @@ class LiveConsole:
             self._console.print(
                 self._redactor.text(text), markup=False, highlight=False, soft_wrap=True
             )
+
+    def _task(self, step: str) -> TaskID:
+        """A step's line. Work may follow after a step is done: `profile` looks at its table."""
+        if step not in self._steps:
+            self._steps[step] = self._progress.add_task(f"  {step}", total=None, note="")
+        return self._steps[step]

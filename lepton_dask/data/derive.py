@@ -10,7 +10,7 @@ from pydantic import Field
 from lepton_dask.component import Component
 from lepton_dask.data.arrow_types import declared_type
 from lepton_dask.data.declared import DeclaredType
-from lepton_dask.data.expressions.check import Checked, expression_mistakes
+from lepton_dask.data.expressions.check import Checked, expression_mistakes, order_type
 from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.errors import DocumentPath, Mistake
@@ -54,7 +54,7 @@ def check_derive(derive: Derive, schema: Schema, at: DocumentPath) -> Derived:
             schema,
             (*at, "columns", name),
             windows="backward",
-            order=schema.get(derive.order or ""),
+            order=order_type(derive.order, schema),
         )
         mistakes += [_with_siblings(mistake, derive) for mistake in found]
         if checked is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lepton_dask.data.expressions.check import Checked, expression_mistakes
+from lepton_dask.data.expressions.check import Checked, expression_mistakes, order_type
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.types import ColumnType, Schema
@@ -50,7 +50,7 @@ def target_column(
         schema,
         (*path, "expression"),
         windows="any",
-        order=schema.get(target.order or ""),
+        order=order_type(target.order, schema),
     )
     mistakes += found_in_it
     if checked is None:

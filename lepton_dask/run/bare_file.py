@@ -28,13 +28,12 @@ def look_at(path: str, at: DocumentPath, roots: Roots) -> BareFile:
 
     A file whose name says no format is taken for CSV. Raises UserError for a path that is wrong.
     """
-    as_csv = Read(path=path, format="csv")
-    files = find_files(as_csv, at, roots)
+    read = Read(path=path)
     try:
-        read = Read(path=path)
         files = find_files(read, at, roots)
-    except UserError:  # the path is right, so it is the name that says no format
-        read = as_csv
+    except UserError:  # either the name says no format, or this raises what is wrong
+        read = Read(path=path, format="csv")
+        files = find_files(read, at, roots)
     if files[0].format != "csv":
         return BareFile(read, files, None)
     guess = guess_csv(read_content(files[0], HEAD_BYTES))

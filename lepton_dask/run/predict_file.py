@@ -135,16 +135,15 @@ def _with_captures(model: Model, read: Read, file: SourceFile) -> SourceFile:
             more = tuple((name, text) for name, text in captured if name not in own)
             return replace(file, captured=(*file.captured, *more))
     name = lacks[0]
-    example = next(
-        (p for p in model.source.patterns if f"{{{name}}}" in p), f"table_{{{name}}}.csv"
-    )
+    known = next((p for p in model.source.patterns if f"{{{name}}}" in p), None)
+    examples = f"'{known}'" if known else f"'table_{{{name}}}.csv' or '{{{name}}}/table.csv'"
     raise UserError(
         [
             Mistake(
                 ("path",),
                 f"'{file.shown}' does not say its '{name}', which the model takes from the file's "
                 "path",
-                f"write the path with a capture, as '{example}'",
+                f"write the path with a capture, as {examples}",
             )
         ]
     )

@@ -35,6 +35,7 @@ from lepton_dask.run.splitting import split_table
 from lepton_dask.run.training import train_model
 from lepton_dask.run.values import FeaturesValue, ModelValue, StepValue, TableValue, part_rows
 from lepton_dask.run.work import Work
+from lepton_dask.suggest import counted
 
 MAX_BAD_SHARE = Clean().max_bad_share
 
@@ -126,9 +127,8 @@ def _with_rows(result: Result, inputs: Sequence[StepValue]) -> Result:
 
 def _table(table: TableValue) -> Result:
     chunks = sum(len(part.partitions) for part in table.parts.values())
-    plural = "" if chunks == 1 else "s"
-    rows = part_rows(table.parts)
-    return Result(table, f"{rows} rows x {len(table.schema)} columns in {chunks} chunk{plural}")
+    rows, columns = part_rows(table.parts), counted(len(table.schema), "column")
+    return Result(table, f"{rows} rows x {columns} in {counted(chunks, 'chunk')}")
 
 
 def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) -> Result:
@@ -138,8 +138,9 @@ def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) 
     prepared = value.prepared
     return Result(
         value,
-        f"{len(prepared.numbers)} numbers and {len(prepared.codes)} categories, "
-        f"{len(prepared.features)} features",
+        f"{counted(len(prepared.numbers), 'number')} and "
+        f"{counted(len(prepared.codes), 'category', 'categories')}, "
+        f"{counted(len(prepared.features), 'feature')}",
     )
 
 

@@ -52,3 +52,9 @@ def expression_mistakes(
         return check(text, schema, windows=windows, order=order), []
     except ExpressionErrors as wrong:
         return None, [error.mistake(at) for error in wrong.errors]
+
+
+def order_type(order: str | None, schema: Schema) -> ColumnType | None:
+    """Of the column that windows look along. An unknown one is told where it is named, and taken
+    here for a timestamp, along which every window may look."""
+    return None if order is None else schema.get(order, ColumnType("timestamp"))

@@ -16,7 +16,7 @@ from lepton_dask.data.read import Read
 from lepton_dask.data.types import Schema
 from lepton_dask.data.wanted import RawChunk, finish
 from lepton_dask.errors import UserError
-from lepton_dask.suggest import did_you_mean, listed
+from lepton_dask.suggest import counted, did_you_mean, listed
 
 MAX_DOCUMENT_BYTES = 256 << 20
 """A document is parsed in one piece, by every pointer into it, and takes about 6 times its size in
@@ -115,9 +115,9 @@ def _array(file: SourceFile, document: Json) -> list[Json]:
             case dict():
                 raise _leads_nowhere(file, so_far, key, list(value))
             case list():
+                elements = counted(len(value), "element")
                 raise file.mistake(
-                    f"leads nowhere: the array at '#{so_far}' has {len(value)} elements and no "
-                    f"'{key}'",
+                    f"leads nowhere: the array at '#{so_far}' has {elements} and no '{key}'",
                     _arrays_below(document),
                 )
             case _:
