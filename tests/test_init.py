@@ -160,12 +160,19 @@ def test_of_many_labels_one_is_learnt_against_the_rest() -> None:
     assert expression == {"expression": "\"the label\" = 'it''s'"}
 
 
-def test_where_there_is_only_prose_it_says_that_it_needs_hashing() -> None:
-    rows = [{"said": f"sentence number {i}", "kind": "ab"[i % 2]} for i in range(40)]
-    pd.DataFrame(rows).to_csv("said.csv", index=False)
+def test_where_there_is_only_prose_it_learns_from_its_length(run: Run) -> None:
+    rng = np.random.default_rng(3)
+    words = rng.integers(1, 9, 400)
+    said = [f"{'very ' * count}good, {i}" for i, count in enumerate(words)]
+    kind = np.where(words + rng.normal(size=400) > 4, "long", "short")
+    pd.DataFrame({"what he said": said, "kind": kind}).to_csv("said.csv", index=False)
     text = initial_pipeline("said.csv", "kind")
-    assert "# columns: {said: {hash: {words: [1, 2], buckets: 262144}}}" in text
-    assert "exclude" not in text
+    assert '        what_he_said_length: "length(\\"what he said\\")"' in text
+    assert "# columns: {what he said: {hash: {words: [1, 2], buckets: 262144}}}" in text
+    Path("a.yaml").write_text(text)
+    value = run(Path("a.yaml")).metrics["scores"].scores["test"]["roc_auc"]
+    assert value is not None
+    assert value > 0.9
 
 
 def test_more_columns_than_rows_can_tell_apart_get_a_larger_penalty() -> None:
@@ -215,9 +222,11 @@ def test_names_that_mean_something_to_yaml_or_to_a_pipeline_are_only_names(
 
 REAL = {
     "bank_additional/bank-additional-full.csv": ("y", "roc_auc", 0.92),
+    "banking77/train.csv": ("category", "roc_auc", 0.6),
     "breast_cancer/breast_cancer.csv": ("-1", "roc_auc", 0.99),
     "citylearn_17homes/weather.csv": ("Outdoor Drybulb Temperature [C]", "r2", 0.8),
     "exam_ilea/Exam.csv": ("normexam", "r2", 0.4),
+    "nycflights13/planes.csv": ("engine", "roc_auc", 0.95),
     "modeldata_debian/credit_data.csv": ("Status", "roc_auc", 0.8),
     "occupancy/datatraining.txt": ("Occupancy", "roc_auc", 0.98),
     "parkinsons_tele/parkinsons_updrs.data": ("total_UPDRS", "r2", 0.8),

@@ -34,7 +34,8 @@ class Initial:
 
     `zones` are those of columns that need no type, because every value says its zone; `reasons` are
     by key of the `read` step, and by `types.COLUMN`; `rows` is None where not all of
-    the file's rows were looked at; `prose` are texts that would have to be hashed.
+    the file's rows were looked at; `prose` are texts that would have to be hashed, where there is
+    nothing else to learn from: their lengths are.
     """
 
     name: str
@@ -55,6 +56,7 @@ def pipeline_text(initial: Initial) -> str:
     lines = [
         *_heading(initial),
         *_read(initial),
+        *_lengths(initial),
         *_split(initial),
         *_prepare(initial),
         *_model(initial),
@@ -119,6 +121,23 @@ def _read(initial: Initial) -> Iterator[str]:
         yield _one_line(f"        # {name}: a moment in {zone}, as it is written")
 
 
+def _lengths(initial: Initial) -> Iterator[str]:
+    if not initial.prose:
+        return
+    yield "  # Words need hashing, which is not supported yet: until then, how long a text is."
+    yield "  lengths:"
+    yield "    derive:"
+    yield "      columns:"
+    taken = set(initial.read.types)
+    for name in initial.prose:
+        made = re.sub(r"\W", "_", name) + "_length"
+        while made in taken:
+            made += "_"
+        taken.add(made)
+        expression = json.dumps(_dollars(f"length({_sql_name(name)})"), ensure_ascii=False)
+        yield f"        {mapping_key(made)}: {expression}"
+
+
 def _split(initial: Initial) -> Iterator[str]:
     shares = ", ".join(f"{part}: {share}" for part, share in SHARES.items())
     target = initial.target
@@ -141,9 +160,9 @@ def _prepare(initial: Initial) -> Iterator[str]:
     for name, reason in initial.excluded.items():
         yield _noted(f"        - {_selector(name)}", reason)
     if initial.prose:
-        yield "      # Free text needs hashing, which is not supported yet:"
         hashed = "{hash: {words: [1, 2], buckets: 262144}}"
         columns = ", ".join(f"{mapping_key(name)}: {hashed}" for name in initial.prose)
+        yield "      # instead, once it is supported:"
         yield f"      # columns: {{{columns}}}"
 
 
