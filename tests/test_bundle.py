@@ -241,6 +241,12 @@ def test_a_column_of_another_type_or_length_is_refused(column, values, text) -> 
     assert text in str(caught.value)
 
 
+def test_rows_without_columns_are_a_users_mistake() -> None:
+    for rows, kind in (("new.csv", "str"), (np.zeros((2, 3)), "ndarray")):
+        with pytest.raises(UserError, match=f"a mapping of columns, found a {kind}; read a file"):
+            read_frame(rows, INPUTS)  # type: ignore[arg-type]  # on purpose
+
+
 def test_values_that_cannot_be_read_are_problems_of_their_rows() -> None:
     frame = {name: TABLE.column(name).to_pylist() for name in TABLE.column_names}
     frame |= {"age": ["30", "old", 50, "1_000"], "born": ["1990-01-02", "soon", None, None]}

@@ -682,6 +682,13 @@ def test_a_pipe_gets_an_unbroken_line_for_what_is_worth_one() -> None:
     ]
 
 
+def test_a_long_training_has_few_lines() -> None:
+    happened = [Iterated("model", n, n + 1, 0.1, 0.5, 1e-3) for n in range(1001)]
+    lines = shown(PlainConsole, False, happened).splitlines()
+    told = [int(re.findall(r"iteration (\d+)", line)[0]) for line in lines]
+    assert told == [*range(0, 100, 10), *range(100, 1000, 100), 1000]
+
+
 def test_a_terminal_gets_the_same_and_bars_below() -> None:
     text = shown(LiveConsole, is_terminal=True)
     lines = [line.strip() for line in re.sub(r"\x1b\[[\d;?]*\w", "", text).splitlines()]

@@ -82,8 +82,12 @@ def read_frame(
 
     None, NaN, NaT and pandas' NA are missing, and so are the texts in `missing_values`. Numbers may
     come as text. A single value that cannot be read is a problem of its row; raises UserError for
-    columns that are not there, not of one length, or not of the model's type.
+    columns that are not there, not of one length, or not of the model's type, and for what has no
+    columns at all.
     """
+    if not hasattr(frame, "keys"):
+        found = f"expected a DataFrame or a mapping of columns, found a {type(frame).__name__}"
+        raise UserError([Mistake((), found, "read a file before; 'lepton predict' scores files")])
     names = [str(name) for name in frame.keys()]  # noqa: SIM118 - a Frame need not be iterable
     absent = [
         Mistake((column.name,), "the frame has no such column", did_you_mean(column.name, names))

@@ -22,7 +22,8 @@ from lepton_dask.events import (
 )
 
 PLAIN_EVERY = 10
-"""Without a terminal one line stands for this many iterations."""
+"""Without a terminal one line stands for this many iterations, and for ten times as many after each
+power of ten: a thousand iterations are no hundred lines."""
 
 
 def line(event: Event) -> str | None:
@@ -45,9 +46,14 @@ def line(event: Event) -> str | None:
         case Warned():
             where = f"{event.step}: " if event.step else ""
             return f"warning: {where}{event.message}"
-        case Iterated() if event.iteration % PLAIN_EVERY == 0:
+        case Iterated() if _is_told(event.iteration):
             return f"{event.step}: {_progress_of(event)}"
     return None
+
+
+def _is_told(iteration: int) -> bool:
+    power_of_ten: int = 10 ** (len(str(iteration)) - 1)
+    return iteration % max(PLAIN_EVERY, power_of_ten) == 0
 
 
 def _progress_of(event: Iterated) -> str:

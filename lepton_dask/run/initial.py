@@ -90,8 +90,7 @@ def _decided(path: str, target: str) -> Initial:
     if isinstance(guessed, Mistake):
         raise UserError([guessed])
     excluded = guess_excluded(table, profile, guessed)
-    kept = _kept_prose(profile, excluded, guessed)
-    excluded = {name: reason for name, reason in excluded.items() if name not in kept}
+    prose = _only_prose(profile, excluded, guessed)
     return Initial(
         name=_name(path),
         given=path,
@@ -107,7 +106,7 @@ def _decided(path: str, target: str) -> Initial:
         target=guessed,
         time=guess_time(table, profile, excluded, guessed),
         excluded=excluded,
-        prose=kept,
+        prose=prose,
     )
 
 
@@ -149,7 +148,7 @@ def _target(target: str, profile: Profile) -> tuple[str, ColumnProfile]:
     return target, profile.columns[target]
 
 
-def _kept_prose(profile: Profile, excluded: dict[str, str], target: TargetGuess) -> tuple[str, ...]:
+def _only_prose(profile: Profile, excluded: dict[str, str], target: TargetGuess) -> tuple[str, ...]:
     """Text columns that are all there is to learn from, although each row has its own text."""
     if any(name not in excluded for name in profile.columns if name != target.column):
         return ()

@@ -34,7 +34,8 @@ class Initial:
 
     `zones` are those of columns that need no type, because every value says its zone; `reasons` are
     by key of the `read` step, and by `types.COLUMN`; `rows` is None where not all of
-    the file's rows were looked at; `prose` are the texts that are all there is to learn from.
+    the file's rows were looked at; `prose` are texts that would have to be hashed, where there is
+    nothing else to learn from: their lengths are.
     """
 
     name: str
@@ -121,28 +122,20 @@ def _read(initial: Initial) -> Iterator[str]:
 
 
 def _lengths(initial: Initial) -> Iterator[str]:
-    """Where prose is all there is to learn from: something of it that is a number."""
     if not initial.prose:
         return
-    yield "  # Hashing free text is not supported yet: how long it is has to do."
+    yield "  # Words need hashing, which is not supported yet: until then, how long a text is."
     yield "  lengths:"
     yield "    derive:"
     yield "      columns:"
-    for name, length in _length_names(initial).items():
-        yield f"        {mapping_key(length)}: {scalar(f'length({_sql_name(name)})')}"
-
-
-def _length_names(initial: Initial) -> dict[str, str]:
-    """For each column of prose a name that no column has."""
-    taken = {*initial.read.types, *initial.zones}
-    names = {}
+    taken = set(initial.read.types)
     for name in initial.prose:
-        length = f"{name}_length"
-        while length in taken:
-            length += "_"
-        taken.add(length)
-        names[name] = length
-    return names
+        made = re.sub(r"\W", "_", name) + "_length"
+        while made in taken:
+            made += "_"
+        taken.add(made)
+        expression = json.dumps(_dollars(f"length({_sql_name(name)})"), ensure_ascii=False)
+        yield f"        {mapping_key(made)}: {expression}"
 
 
 def _split(initial: Initial) -> Iterator[str]:
@@ -168,6 +161,11 @@ def _prepare(initial: Initial) -> Iterator[str]:
         yield "      exclude:"
     for name, reason in excluded.items():
         yield _noted(f"        - {_selector(name)}", reason)
+    if initial.prose:
+        hashed = "{hash: {words: [1, 2], buckets: 262144}}"
+        columns = ", ".join(f"{mapping_key(name)}: {hashed}" for name in initial.prose)
+        yield "      # instead, once it is supported:"
+        yield f"      # columns: {{{columns}}}"
 
 
 def _target(target: TargetGuess) -> Iterator[str]:
