@@ -15,7 +15,7 @@ import lepton_dask
 from lepton_dask.cli.console import line
 from lepton_dask.errors import UserError
 from lepton_dask.events import Event, RowsLost, RowsUnmatched
-from lepton_dask.run import lookups
+from lepton_dask.run import lookups, memory
 from lepton_dask.run.pipeline import load_and_plan
 
 WritePipeline = Callable[[str], Path]
@@ -171,7 +171,7 @@ def test_keys_that_are_not_unique_end_the_run_at_on_and_name_one(
 def test_a_table_larger_than_a_workers_share_is_refused_before_it_is_sent(
     run: Run, write_pipeline: WritePipeline, monkeypatch: pytest.MonkeyPatch, events: list[Event]
 ) -> None:
-    monkeypatch.setattr(lookups, "MEMORY_SHARE", 2e-6)
+    monkeypatch.setattr(memory, "SHARE", 2e-6)
     with pytest.raises(UserError) as error:
         run(write_pipeline(JOINED + WRITTEN))
     [mistake] = error.value.mistakes
