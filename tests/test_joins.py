@@ -274,6 +274,20 @@ def test_a_table_that_is_not_given_is_asked_for_in_one_line(trained: Path, lepto
     assert "expected NAME=FILE, found 'weather.csv'" in refused.stderr
 
 
+def test_a_file_for_a_table_that_is_not_there_is_told_by_the_tables_name(
+    trained: Path, lepton: Lepton, scheduler: str
+) -> None:
+    refused = lepton(
+        *("predict", trained, "flights.csv", "scored.csv", "--table", "weather=wether.csv"),
+        *("--scheduler", scheduler),
+    )
+    assert refused.code == 2
+    assert refused.stderr.splitlines()[-2:] == [
+        "--table weather: there is no file 'wether.csv'; did you mean 'weather.csv'?",
+        "1 mistake",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

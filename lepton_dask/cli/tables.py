@@ -15,6 +15,8 @@ from lepton_dask.data.prepared import label_text
 from lepton_dask.plan.planned import Plan
 from lepton_dask.run.outcome import Evaluated, RunOutcome
 
+HONEST_FIRST = ("test", "validation", "train", "all")
+
 
 def make_table(title: str, *headings: str) -> Table:
     """An empty table with a title above it."""
@@ -76,6 +78,27 @@ def scores(outcome: RunOutcome) -> Iterator[Table]:
                 shown = map(_score, (value, *others))
                 add_row(table, part, _rows(evaluated, part), metric, *shown)
         yield table
+        if evaluated.by:
+            yield _by_level(step, evaluated)
+
+
+def _by_level(step: str, evaluated: Evaluated) -> Table:
+    """The scores of each value of the `by` column, on the most honest part."""
+    part = next(part for part in HONEST_FIRST if part in evaluated.by)
+    table = make_table(f"{step}: {part}, by level", "level", "rows", "metric", "value")
+    for level, found in evaluated.by[part].items():
+        rows = _count(_whole(found["rows"]))
+        if evaluated.positive is not None:
+            positives = _count(_whole(found["positives"]))
+            rows = f"{rows} ({positives} are {label_text(evaluated.positive)})"
+        for metric, value in found.items():
+            if metric not in ("rows", "positives"):
+                add_row(table, level, rows, metric, _score(value))
+    return table
+
+
+def _whole(count: float | None) -> int:
+    return int(count or 0)
 
 
 def _rows(evaluated: Evaluated, part: str) -> str:
@@ -117,7 +140,7 @@ def runs(found: Sequence[RunSummary]) -> Table:
 def _metric_lines(run: RunSummary) -> Iterator[str]:
     """A line for each evaluation, with the scores of its most honest part."""
     for step, parts in run.metrics.items():
-        for part in ("test", "validation", "train", "all"):
+        for part in HONEST_FIRST:
             if part in parts:
                 values = parts[part].items()
                 shown = "  ".join(

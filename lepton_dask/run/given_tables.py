@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from lepton_dask.config.pipeline import VERBS
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.columns import Column, Columns, concatenated
+from lepton_dask.data.content import SourceFile
 from lepton_dask.data.declared import DeclaredType
 from lepton_dask.data.derive import Derive
 from lepton_dask.data.files import find_files
@@ -23,7 +25,7 @@ from lepton_dask.data.reading import plan_chunks
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.tables import empty_frame, to_table
 from lepton_dask.data.types import described
-from lepton_dask.errors import Mistake, UserError
+from lepton_dask.errors import DocumentPath, Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.run.cleaning import clean_table
 from lepton_dask.run.deriving import derive_table
@@ -80,7 +82,7 @@ def _read(dispatch: Dispatch, table: SideTable, path: str) -> Columns:
     recipe = table.recipe or Recipe({}, (), ())
     work = Work(table.name, (OPTION, table.name), 0, dispatch, emit=lambda _: None)
     read = Read.model_validate_json(json.dumps({**recipe.read, "path": path, "format": None}))
-    files = find_files(read, work.at, Roots((Path.cwd(),)))
+    files = _files(read, table, work.at)
     read = _with_types(read, recipe, table, dict(files[0].captured))
     chunks = [chunk for file in files for chunk in plan_chunks(read, file)]
     actions = [
@@ -92,6 +94,15 @@ def _read(dispatch: Dispatch, table: SideTable, path: str) -> Columns:
         value = _after(work, action, value)
     _check_columns(table, value, path)
     return _gathered(work, table, value, path)
+
+
+def _files(read: Read, table: SideTable, at: DocumentPath) -> tuple[SourceFile, ...]:
+    """The files that are given for a table; what is wrong with their paths, by its name."""
+    try:
+        return find_files(read, at, Roots((Path.cwd(),)))
+    except UserError as error:
+        said = f"{OPTION} {table.name}"
+        raise UserError(replace(mistake, path=(said,)) for mistake in error.mistakes) from None
 
 
 def _after(work: Work, action: object, value: TableValue) -> TableValue:
