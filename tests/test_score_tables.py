@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def lines(**changes: object) -> list[list[str]]:
         "missed": (),
     }
     outcome = RunOutcome(Path("run"), {"scores": Evaluated(**{**given, **changes})})
-    console = Console(width=200, record=True, quiet=True)
+    console = Console(width=200, record=True, file=io.StringIO())
     for table in tables.scores(outcome):
         console.print(table)
     shown = console.export_text().splitlines()
