@@ -287,6 +287,17 @@ def test_every_mistake_in_an_expression_is_told_at_its_place(
     assert "did you mean 'kwh'?" in lines[4]
 
 
+def test_a_column_whose_expression_is_wrong_is_no_mistake_of_the_steps_that_read_it(
+    lepton: Lepton, write_pipeline: WritePipeline
+) -> None:
+    readings().to_csv("hours.csv", index=False)
+    text = PIPELINE.replace("lag(kwh, '24h')", "lag(kwhh, '24h')")
+    text += "  scores: {from: model, evaluate: {metrics: [rmse], baselines: [yesterday]}}\n"
+    done = lepton("validate", write_pipeline(text))
+    assert done.stderr.splitlines()[-1] == "1 mistake"
+    assert "yesterday: unknown column 'kwhh'; did you mean 'kwh'?" in done.stderr
+
+
 def test_groups_of_integers_that_are_not_told_apart_are_refused(
     run: Run, write_pipeline: WritePipeline
 ) -> None:

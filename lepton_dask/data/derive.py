@@ -59,7 +59,10 @@ def check_derive(derive: Derive, schema: Schema, at: DocumentPath) -> Derived:
         mistakes += [_with_siblings(mistake, derive) for mistake in found]
         if checked is not None:
             expressions[name] = checked
-    made = {name: checked.type for name, checked in expressions.items()}
+    # A column whose expression is wrong is there all the same for what reads it further down: one
+    # mistake is told once. A number, as most are.
+    made = dict.fromkeys(derive.columns, ColumnType("number"))
+    made |= {name: checked.type for name, checked in expressions.items()}
     made |= {name: declared_type(declared) for name, declared in derive.outputs.items()}
     return Derived(expressions, {**schema, **made}, mistakes)
 
