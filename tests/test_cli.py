@@ -600,8 +600,9 @@ def test_runs_lists_metrics_and_failed_runs(
     ]
     assert heading == ["run", "state", "exit", "seconds", "metrics"]
     assert first[:3] == [folder.name, "finished", "0"]
+    rows, positives = scores["rows"]["test"], scores["labels"]["test"]["yes"]
     assert first[4:] == [
-        f"scores test: roc_auc {scores['test']['roc_auc']:.4f}",
+        f"scores test ({rows} rows, {positives} are yes): roc_auc {scores['test']['roc_auc']:.4f}",
         f"log_loss {scores['test']['log_loss']:.4f}",
     ]
     assert second == ["9999-failed", "failed", "1", "0.2"]

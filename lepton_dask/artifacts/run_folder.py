@@ -176,6 +176,8 @@ class RunSummary:
     seconds: float
     metrics: dict[str, dict[str, dict[str, float | None]]]
     """metrics[step][part][metric]"""
+    labels: dict[str, dict[str, dict[str, int]]]
+    """labels[step][part][label]: rows of each label, for two classes; the positive one is last."""
 
 
 def list_runs(runs: Path) -> tuple[RunSummary, ...]:
@@ -211,6 +213,7 @@ def _summary(folder: Path) -> RunSummary:
         started=manifest["started"],
         seconds=manifest["seconds"],
         metrics={step: _by_part(entry) for step, entry in metrics.items()},
+        labels={step: entry.get("labels", {}) for step, entry in metrics.items()},
     )
 
 

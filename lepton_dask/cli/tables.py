@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dask.utils import format_bytes
 from rich.box import SIMPLE_HEAD
@@ -137,6 +137,14 @@ def runs(found: Sequence[RunSummary]) -> Table:
     return table
 
 
+def _of_labels(labels: Mapping[str, int]) -> str:
+    """` (113 rows, 42 are 0)`, of two labels; the positive one is the last."""
+    if not labels:
+        return ""
+    positive = list(labels)[-1]
+    return f" ({_count(sum(labels.values()))} rows, {_count(labels[positive])} are {positive})"
+
+
 def _metric_lines(run: RunSummary) -> Iterator[str]:
     """A line for each evaluation, with the scores of its most honest part."""
     for step, parts in run.metrics.items():
@@ -146,5 +154,5 @@ def _metric_lines(run: RunSummary) -> Iterator[str]:
                 shown = "  ".join(
                     f"{name} {value:.4f}" for name, value in values if value is not None
                 )
-                yield f"{step} {part}: {shown}"
+                yield f"{step} {part}{_of_labels(run.labels[step].get(part, {}))}: {shown}"
                 break

@@ -74,7 +74,9 @@ def base_pattern(text: str) -> str | None:
 def captured_from(pattern: str, path: str) -> tuple[tuple[str, str], ...] | None:
     """What a base name's captures hold for a path; None where it is not of that pattern."""
     match = _expression(pattern).fullmatch(path.replace("\\", "/"))
-    return None if match is None else tuple(zip(CAPTURE.findall(pattern), match.groups()))  # noqa: B905
+    if match is None:
+        return None
+    return tuple(zip(CAPTURE.findall(pattern), match.groups(), strict=True))
 
 
 def _glob_of(written: str) -> str:
