@@ -298,6 +298,21 @@ def test_a_column_whose_expression_is_wrong_is_no_mistake_of_the_steps_that_read
     assert "yesterday: unknown column 'kwhh'; did you mean 'kwh'?" in done.stderr
 
 
+def test_an_expression_that_a_comma_cuts_in_two_wants_quotes(
+    lepton: Lepton, write_pipeline: WritePipeline
+) -> None:
+    readings().to_csv("hours.csv", index=False)
+    text = """\
+        name: cut
+        steps:
+          hours: {read: {path: hours.csv}}
+          lags: {derive: {order: at, columns: {before: lag(kwh, 24)}}}
+        """
+    done = lepton("validate", write_pipeline(text))
+    assert done.code == 2
+    assert "put a text that holds a comma in quotes" in done.stderr.splitlines()[0]
+
+
 def test_groups_of_integers_that_are_not_told_apart_are_refused(
     run: Run, write_pipeline: WritePipeline
 ) -> None:

@@ -67,7 +67,17 @@ def expected(kinds: Iterable[str], node: Node, path: DocumentPath) -> Mistake:
     if "a number" in wanted and "a whole number" in wanted:
         wanted.remove("a whole number")
     found = f"expected {alternatives(wanted) or 'another value'}, found {describe(node)}"
+    if _is_cut_off(path, node):
+        return Mistake(path, found, "inside {...} put a text that holds a comma in quotes")
     return Mistake(path, found, _fix(wanted, node))
+
+
+def _is_cut_off(path: DocumentPath, node: Node) -> bool:
+    """Whether a key without a value is what a comma left of a text: `{x: lag(kwh, 24)}` is the keys
+    `x` and `24)`."""
+    key = str(path[-1]) if path else ""
+    is_empty = isinstance(node, ScalarNode) and node.value is None
+    return is_empty and key.count(")") > key.count("(")
 
 
 def _fix(wanted: Sequence[str], node: Node) -> str:
