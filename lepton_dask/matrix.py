@@ -14,17 +14,47 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
+class Sparse(NamedTuple):
+    """n rows over S columns, compressed by rows: row i holds `values[starts[i]:starts[i + 1]]` in
+    the `columns` there. starts (n + 1,) int64; columns int32, each in [0, S); values float32."""
+
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+
 class Block(NamedTuple):
     """One chunk's rows of a design matrix, in memory.
 
-    dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target (n,)
-    float64; weight (n,) float64.
+    dense (n, P) float64 or float32, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target
+    (n,) float64, for classes the class's index; weight (n,) float64; sparse, where there are
+    texts, n rows.
     """
 
     dense: Floats
     codes: Codes
     target: Floats
     weight: Floats
+    sparse: Sparse | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns a design matrix has: `dense` P, the number of `levels` of each code column,
+    and `sparse` S.
+
+    A linear predictor over it has D coefficients: the P dense columns, the levels of the first
+    code column, of the second and so on, then the S sparse columns.
+    """
+
+    dense: int
+    levels: tuple[int, ...] = ()
+    sparse: int = 0
+
+    @property
+    def coefficients(self) -> int:
+        """D = P + sum(levels) + S."""
+        return self.dense + sum(self.levels) + self.sparse
 
 
 @dataclass(frozen=True)
