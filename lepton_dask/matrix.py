@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a bundle predicts without Dask
+    import dask.array as da
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -66,16 +68,15 @@ class DesignMatrix:
     target (N,)   float64  0/1 for two classes, the number itself otherwise
     weight (N,)   float64  1 where the pipeline names no weight
 
-    `levels[q]` is the number of levels of code column q. A linear model over this matrix has
-    D = P + sum(levels) coefficients, in the order of `features`: the P dense columns, then the
-    levels of the first code column, of the second, and so on.
+    A linear model over this matrix has the D coefficients of its `layout`, in the order of
+    `features`.
     """
 
     dense: da.Array
     codes: da.Array
     target: da.Array
     weight: da.Array
-    levels: tuple[int, ...]
+    layout: Layout
     features: tuple[str, ...]
 
     @property

@@ -32,7 +32,7 @@ class Query:
     @property
     def share(self) -> float:
         """Of the rows, how many an answer reads."""
-        return 1.0 if self.batch is None else 1.0 / self.batch.of
+        return 1 if self.batch is None else 1.0 / self.batch.of
 
 
 @dataclass(frozen=True)
