@@ -33,7 +33,7 @@ class Evaluation:
     gradient: Floats
     l1: Floats | None = None
     hessian: Floats | None = None
-    intercepts: slice = slice(0, 0)
+    intercepts: slice | None = None
 
     @cached_property
     def subgradient(self) -> Floats:

@@ -4,8 +4,11 @@ indefinite."""
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lepton_dask.matrix import Floats
+
+Mask = NDArray[np.bool_]
 
 SOUND_PIVOT = 1e-11
 """A Cholesky pivot below this share of its diagonal entry is not told from 0."""
@@ -17,7 +20,7 @@ SHIFT = 1e-10
 """The first shift, as a share of each diagonal entry."""
 
 
-def newton_step(hessian: Floats, gradient: Floats, intercepts: slice = slice(0, 0)) -> Floats:
+def newton_step(hessian: Floats, gradient: Floats, intercepts: slice | None = None) -> Floats:
     """d (M,) that minimises g'd + d'H d / 2 for H (M, M): -H^-1 g where H is positive definite.
 
     Worked out on the scale where H has a diagonal of 1, so that no column's unit matters. Where H
@@ -72,7 +75,7 @@ def inverse_root(hessian: Floats) -> Floats | None:
     return np.asarray(np.linalg.solve(lower, np.diag(scale)))
 
 
-def _step(hessian: Floats, gradient: Floats, free: np.ndarray) -> Floats:
+def _step(hessian: Floats, gradient: Floats, free: Mask) -> Floats:
     """`newton_step` where the diagonal is positive; `free` (M,) tells the intercepts."""
     scale = 1.0 / np.sqrt(np.diagonal(hessian))
     scaled, slope = hessian * np.outer(scale, scale), scale * gradient
@@ -92,7 +95,7 @@ def _step(hessian: Floats, gradient: Floats, free: np.ndarray) -> Floats:
     return _least_norm(step, scale[:, None] * vectors[:, ~kept], free)
 
 
-def _least_norm(step: Floats, null: Floats, free: np.ndarray) -> Floats:
+def _least_norm(step: Floats, null: Floats, free: Mask) -> Floats:
     """`step` moved in the span of `null` (M, r) to the least norm outside `free`, then inside."""
     if null.shape[1] == 0:
         return step
@@ -126,7 +129,8 @@ def _shifted_cholesky(scaled: Floats) -> Floats | None:
     return lower
 
 
-def _mask(part: slice, length: int) -> np.ndarray:
-    mask = np.zeros(length, dtype=bool)
-    mask[part] = True
+def _mask(part: slice | None, length: int) -> Mask:
+    mask = np.zeros(length, dtype=np.bool_)
+    if part is not None:
+        mask[part] = True
     return mask
