@@ -21,9 +21,11 @@ from distributed import Client, Future, KilledWorker, futures_of, wait
 from lepton_dask.errors import ClusterError, RunError
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.inference import Information
+from lepton_dask.learn.information import block_information
+from lepton_dask.learn.kernels import column_sums, linear_predictor, sweep_block
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
-from lepton_dask.learn.sums import ChunkSums, ColumnSums
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.tallies import Predicted
 from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
 
@@ -297,8 +299,6 @@ def _make_shard(chunks: Sequence[Sequence[Any]]) -> Shard:
 
 
 def _sweep_shard(shard: Shard, model: LinearModel, query: Query) -> list[ChunkSums]:
-    from lepton_dask.learn.kernels import sweep_block
-
     pin_blas()
     return [
         sweep_block(
@@ -314,32 +314,16 @@ def _sweep_shard(shard: Shard, model: LinearModel, query: Query) -> list[ChunkSu
 
 
 def _column_sums(shard: Shard, model: LinearModel) -> list[ColumnSums]:
-    from lepton_dask.learn.kernels import column_sums
-
     pin_blas()
     return [column_sums(block, model) for block in shard]
 
 
 def _information(shard: Shard, model: LinearModel, theta: Floats) -> list[Information]:
-    """The curvature is affine in y: at y = mu it is its expectation."""
-    from lepton_dask.learn.kernels import linear_predictor, sweep_block
-
     pin_blas()
-    found = []
-    for block in shard:
-        mean = model.loss.inverse_link(linear_predictor(block, model, theta))
-        weight = block.weight
-        expected = sweep_block(block._replace(target=mean), model, theta, curvature=True)
-        assert expected.hessian is not None
-        variance = model.loss.variance(mean)
-        pearson = float(np.sum(weight * (block.target - mean) ** 2 / variance))
-        found.append(Information(expected.hessian, pearson, int(np.count_nonzero(weight > 0))))
-    return found
+    return [block_information(block, model, theta) for block in shard]
 
 
 def _predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predicted]:
-    from lepton_dask.learn.kernels import linear_predictor
-
     pin_blas()
     return [
         Predicted(

@@ -11,7 +11,7 @@ from lepton_dask.component import Component
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.goal import Goal
 from lepton_dask.learn.inference import INFERRED
-from lepton_dask.learn.losses import Loss, LossChoice, loss_of
+from lepton_dask.learn.losses import Loss, LossChoice, chosen_loss
 from lepton_dask.learn.metrics import metric_mistake
 from lepton_dask.learn.optimizers import (
     AUTO,
@@ -59,7 +59,7 @@ class Train(Component):
     @property
     def pointwise(self) -> Loss:
         """The loss that is named."""
-        return loss_of(self.loss)
+        return chosen_loss(self.loss)
 
     @property
     def validates(self) -> bool:
