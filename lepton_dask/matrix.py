@@ -14,17 +14,47 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
+class Sparse(NamedTuple):
+    """Columns of hashed text for n rows, compressed by rows (CSR).
+
+    Row i holds `values[k]` in column `columns[k]` for k from `starts[i]` to `starts[i + 1]`, each
+    column at most once, in any order. starts (n + 1,) int64; columns (nnz,) int32, each in [0, S);
+    values (nnz,) float32.
+    """
+
+    starts: NDArray[np.int64]
+    columns: Codes
+    values: NDArray[np.float32]
+
+
 class Block(NamedTuple):
     """One chunk's rows of a design matrix, in memory.
 
-    dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target (n,)
-    float64; weight (n,) float64.
+    dense (n, P) float64 or float32, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target
+    (n,) float64, for classes the index of the class; weight (n,) float64; sparse: None where no
+    text was hashed.
     """
 
-    dense: Floats
+    dense: Floats | NDArray[np.float32]
     codes: Codes
     target: Floats
     weight: Floats
+    sparse: Sparse | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns a design matrix has: `dense` P of them, `levels[q]` for each code column q,
+    and `sparse` S of them, in this order among a linear model's coefficients."""
+
+    dense: int
+    levels: tuple[int, ...] = ()
+    sparse: int = 0
+
+    @property
+    def coefficients(self) -> int:
+        """D = P + sum(levels) + S."""
+        return self.dense + sum(self.levels) + self.sparse
 
 
 @dataclass(frozen=True)

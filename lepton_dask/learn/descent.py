@@ -9,7 +9,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from lepton_dask.learn.kernel import pin_blas
+from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.objective import Evaluation, NullModel
 from lepton_dask.learn.optimizers.base import Optimizer, State, accepted
 from lepton_dask.learn.train import Train
