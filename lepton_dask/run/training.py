@@ -16,7 +16,7 @@ from lepton_dask.data.prepared import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated, OptimizerChosen
 from lepton_dask.learn.descent import Descent, Iteration, descend
-from lepton_dask.learn.inference import Dependent, Estimate, Information, estimates
+from lepton_dask.learn.inference import Dependent, Estimate, estimates, total_information
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import penalised, total_columns
 from lepton_dask.learn.passes import ShardPasses
@@ -94,12 +94,7 @@ def _inference(work: Work, sweeps: Sweeps, descent: Descent) -> tuple[Estimate, 
     if descent.stopped.code == "max_passes":
         work.warn("no standard errors: the fit has not converged")
         return ()
-    chunks = sweeps.information(descent.theta)
-    information = Information(
-        sum(each.matrix for each in chunks),
-        sum(each.pearson for each in chunks),
-        sum(each.rows for each in chunks),
-    )
+    information = total_information(sweeps.information(descent.theta))
     try:
         return estimates(sweeps.model, sweeps.shards.features, descent.theta, information)
     except Dependent as error:
@@ -147,7 +142,7 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         missing_values=origin.read.missing_values,
         replay=led.steps,
         prepared=prepared,
-        loss=train.loss,
+        loss=train.pointwise.name,
         coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
         intercept=float(descent.theta[-1]),
         tables=_looked_into(led.steps, origin.tables),
