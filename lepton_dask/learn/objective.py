@@ -13,8 +13,8 @@ import numpy as np
 
 from lepton_dask.errors import RunError
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.learn.penalty import shrink
-from lepton_dask.learn.sums import ChunkSums, ColumnSums
+from lepton_dask.learn.penalty import Penalty, shrink
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.matrix import Floats
 
 
@@ -137,6 +137,24 @@ class Objective:
         return NullModel(theta, curvature + self.l2)
 
 
+def unpenalised(model: LinearModel) -> Objective:
+    """The mean loss alone."""
+    nothing = np.zeros(model.parameters)
+    return Objective(model, nothing, nothing)
+
+
+def penalised(
+    model: LinearModel, penalty: Penalty, columns: Sequence[str], fit_intercept: bool = True
+) -> Objective:
+    """The objective of a penalty as a pipeline names it; `columns` (D,) are those that the
+    coefficients were made of."""
+    factors = np.repeat(penalty.by_feature(columns), model.outputs)
+    l1, l2 = np.zeros(model.parameters), np.zeros(model.parameters)
+    l1[model.coefficients] = penalty.l1 * factors
+    l2[model.coefficients] = penalty.l2 * factors
+    return Objective(model, l1, l2, fit_intercept)
+
+
 def smoothed_magnitude(b: Floats, mu: float) -> tuple[Floats, Floats, Floats]:
     """|b| as the least u + v - mu (log u + log v) over u - v = b, without its constant at 0: its
     value, slope and curvature, elementwise.
@@ -183,7 +201,7 @@ def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
         loss += chunk.loss
         weight += chunk.weight
         gradient += chunk.gradient
-        if hessian is not None:
+        if hessian is not None and chunk.hessian is not None:
             hessian += chunk.hessian
     if not weight > 0:
         raise _no_rows()

@@ -10,7 +10,7 @@ import numpy as np
 
 from lepton_dask.component import Component
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.sums import Batch
+from lepton_dask.learn.kernels.sums import Batch
 from lepton_dask.matrix import Floats
 
 Ending = Literal["converged", "stalled", "diverged"]
@@ -35,7 +35,7 @@ class Query:
     @property
     def share(self) -> float:
         """Of the rows, how many an answer reads."""
-        return 1.0 if self.batch is None else 1.0 / self.batch.of
+        return 1 if self.batch is None else 1.0 / self.batch.of
 
 
 @dataclass(frozen=True)
