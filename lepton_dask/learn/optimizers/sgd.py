@@ -8,17 +8,19 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from lepton_dask.learn.kernels.sums import Batch
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.optimizers.base import (
     MAX_HALVINGS,
+    Ending,
     Optimizer,
     Pilot,
     Query,
     State,
     at,
+    same,
 )
 from lepton_dask.learn.penalty import shrink
-from lepton_dask.learn.sums import Batch
 from lepton_dask.matrix import Floats
 
 SECOND = 0.999
@@ -108,7 +110,7 @@ class Sgd(Optimizer[SgdState]):
         mean = Evaluation(
             theta, state.loss / self.batches, state.gradient / self.batches, evaluation.l1
         )
-        ended = "stalled" if np.array_equal(theta, state.begin) else None
+        ended: Ending | None = "stalled" if same(theta, state.begin) else None
         return self._ask(
             replace(
                 state,
