@@ -53,8 +53,8 @@ ROWS = [
     Row(Newton(), 1e-8, 9),
     Row(ProxNewton(), 1e-8, 9),
     Row(Normal(), 1e-12, 3),
-    Row(Sgd(batches=4, learning_rate=0.1, decay=1.0), 3e-3, 2000, near=0.1),
-    Row(Sgd(batches=4, learning_rate=0.1, decay=1.0, method="adam"), 3e-3, 2000, near=0.1),
+    Row(Sgd(batches=4, decay=0.1), 5e-3, 600, near=0.4),
+    Row(Sgd(batches=4, decay=0.1, method="adam"), 5e-3, 600, near=0.4),
 ]
 
 
