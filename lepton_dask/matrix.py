@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a bundle predicts without Dask
+    import dask.array as da
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
+class Sparse(NamedTuple):
+    """n rows over S columns, compressed by rows: row i holds `values[starts[i]:starts[i + 1]]` in
+    the `columns` there. starts (n + 1,) int64; columns int32, each in [0, S); values float32."""
+
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+
 class Block(NamedTuple):
     """One chunk's rows of a design matrix, in memory.
 
-    dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target (n,)
-    float64; weight (n,) float64.
+    dense (n, P) float64 or float32, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target
+    (n,) float64, for classes the class's index; weight (n,) float64; sparse, where there are
+    texts, n rows.
     """
 
     dense: Floats
     codes: Codes
     target: Floats
     weight: Floats
+    sparse: Sparse | None = None
 
 
 @dataclass(frozen=True)
