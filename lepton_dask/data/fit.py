@@ -7,6 +7,7 @@ from the profile of all rows, so that there is one list of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ from lepton_dask.data.columns import MomentColumn
 from lepton_dask.data.fit_target import fit_target, weight_mistakes
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.moments import Moments
-from lepton_dask.data.prepare import Categorical, Constant, Dates, Numeric, Prepare
+from lepton_dask.data.hashed_text import FittedText, TouchedBuckets
+from lepton_dask.data.prepare import Categorical, Constant, Dates, Hash, Numeric, Prepare
 from lepton_dask.data.prepared import (
     FittedCategory,
     FittedCode,
@@ -68,8 +70,10 @@ def fit(
     *,
     at: DocumentPath,
     task: Task,
+    touched: Mapping[str, TouchedBuckets] | None = None,
 ) -> Fitted:
-    """Fits every treatment on `training`, and the target's classes on `all_rows`.
+    """Fits every treatment on `training`, and the target's classes on `all_rows`. `touched` are the
+    buckets that the training rows touch, by column that is hashed.
 
     Columns that hold nothing to learn from (constant, all missing, ids) are dropped with a
     warning. Raises UserError with all mistakes that the data show: a target without two classes,
@@ -79,12 +83,13 @@ def fit(
     mistakes += weight_mistakes(treatments, all_rows, at)
     numbers: list[FittedNumber] = []
     codes: list[FittedCode] = []
+    texts: list[FittedText] = []
     warnings: list[str] = []
     for treated in treatments:
         if treated.treatment is None:
             continue
         try:
-            fitted = _fit_feature(treated, training.columns[treated.column])
+            fitted = _fit_feature(treated, training.columns[treated.column], touched or {})
         except _Unfit as unfit:
             mistakes.append(
                 Mistake((*at, "columns"), f"'{treated.column}' {unfit.found}", unfit.fix)
@@ -95,20 +100,23 @@ def fit(
                 warnings.append(f"column '{treated.column}' {reason}: dropped")
             case FittedNumber():
                 numbers.append(fitted)
+            case FittedText():
+                texts.append(fitted)
             case _:
                 codes += fitted
-    if not numbers and not codes and not mistakes:
+    if not (numbers or codes or texts or mistakes):
         why = "; ".join(warnings) or "every column has another role"
         mistakes.append(Mistake(at, f"no column is left to learn from ({why})"))
     if mistakes or target is None:
         raise UserError(mistakes)
     weight = next((each.column for each in treatments if each.role == "weight"), None)
-    return Fitted(Prepared(tuple(numbers), tuple(codes), target, weight), tuple(warnings))
+    prepared = Prepared(tuple(numbers), tuple(codes), target, weight, tuple(texts))
+    return Fitted(prepared, tuple(warnings))
 
 
 def _fit_feature(
-    treated: Treated, profile: ColumnProfile
-) -> FittedNumber | tuple[FittedCode, ...] | _Dropped:
+    treated: Treated, profile: ColumnProfile, touched: Mapping[str, TouchedBuckets]
+) -> FittedNumber | FittedText | tuple[FittedCode, ...] | _Dropped:
     if profile.count == 0:
         return _Dropped("has no value in the training rows")
     match treated.treatment:
@@ -118,6 +126,8 @@ def _fit_feature(
             return _fit_category(treated.column, treated.treatment, profile)
         case Dates():
             return _fit_dates(treated.column, treated.treatment, profile)
+        case Hash():
+            return _fit_text(treated.column, treated.treatment, touched[treated.column])
         case None:
             raise TypeError(f"'{treated.column}' is not a feature")
 
@@ -198,7 +208,7 @@ def _fit_category(
     if profile.levels is None:
         found = f"has more than {DISTINCT_CAP[profile.type.kind]:,} different values"
         if profile.type.kind == "text":
-            return _Dropped(f"{found} and looks like an id")
+            return _Dropped(f"{found} and looks like an id, or like prose, which `hash: true` takes")
         raise _Unfit(f"{found}, too many for a category", "leave out 'as: category'")
     if profile.type.kind == "integer" and profile.moments is not None:
         moments = profile.moments
@@ -215,6 +225,14 @@ def _fit_category(
             f"is in {most}, of {len(pairs)} levels) and looks like an id"
         )
     return (FittedCategory(column, frequent, profile.missing > 0),)
+
+
+def _fit_text(column: str, hashed: Hash, touched: TouchedBuckets) -> FittedText | _Dropped:
+    frequent = touched.buckets[touched.rows >= hashed.minimum_count]
+    if len(frequent) == 0:
+        few = f"that {hashed.minimum_count} training rows have" if len(touched.buckets) else ""
+        return _Dropped(f"has no n-gram {few}".rstrip())
+    return FittedText(column, hashed.ngrams, frequent)
 
 
 def _fit_dates(

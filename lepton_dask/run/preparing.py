@@ -16,6 +16,7 @@ from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
+from lepton_dask.data.hashed_text import chosen_rows
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.tables import to_table
@@ -27,6 +28,7 @@ from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block, DesignMatrix
 from lepton_dask.run.deriving import evaluate_columns
+from lepton_dask.run.hashing import touched_buckets
 from lepton_dask.run.profiling import profile_parts
 from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
@@ -56,7 +58,15 @@ def prepare_table(
         raise UserError(mistakes)
     table = _with_target(work, prepare, table)
     profiled = profile_parts(work, table)
-    fitted = fit(treated, prepare, profiled.whole, profiled.training, at=work.at, task=task)
+    fitted = fit(
+        treated,
+        prepare,
+        profiled.whole,
+        profiled.training,
+        at=work.at,
+        task=task,
+        touched=touched_buckets(work, treated, table.parts[table.training()]),
+    )
     for warning in fitted.warnings:
         work.warn(warning)
     shards = {
@@ -111,7 +121,7 @@ def _tell(
 def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepared) -> DesignMatrix:
     """Aligned Dask arrays over the chunks' blocks."""
     token = uuid.uuid4().hex[:12]
-    numbers, codes = len(prepared.numbers), len(prepared.codes)
+    layout = prepared.layout
 
     def array(field: str, dtype: Any, *columns: int) -> da.Array:
         name = f"{work.step}.{field}-{token}"
@@ -125,12 +135,13 @@ def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepare
         )
 
     return DesignMatrix(
-        dense=array("dense", np.float64, numbers),
-        codes=array("codes", np.int32, codes),
+        dense=array("dense", np.float64, layout.dense),
+        codes=array("codes", np.int32, len(layout.levels)),
         target=array("target", np.float64),
         weight=array("weight", np.float64),
         levels=prepared.levels,
         features=prepared.features,
+        sparse=array("sparse", np.float32, layout.sparse) if prepared.texts else None,
     )
 
 
@@ -148,9 +159,11 @@ def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts
     if rows.problems is not None:
         problems.update(reason for reason in rows.problems[usable] if reason is not None)
         usable = usable & np.array([reason is None for reason in rows.problems], dtype=bool)
-    block = Block(rows.dense, rows.codes, target, weight)
+    sparse = rows.sparse
+    block = Block(rows.dense, rows.codes, target, weight, sparse)
     if not usable.all():
-        block = Block(rows.dense[usable], rows.codes[usable], target[usable], weight[usable])
+        sparse = None if sparse is None else chosen_rows(sparse, usable)
+        block = Block(*(array[usable] for array in block[:4]), sparse)
     facts = DesignFacts(
         rows=len(block.target),
         problems={reason: count for reason, count in problems.items() if count},
