@@ -7,7 +7,7 @@ from the profile of all rows, so that there is one list of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from lepton_dask.data.calendar import CYCLES, DatePart, date_part
 from lepton_dask.data.columns import MomentColumn
-from lepton_dask.data.fit_target import fit_target, weight_mistakes
+from lepton_dask.data.fit_target import (
+    SHOWN_LABELS,
+    TargetLimit,
+    fit_target,
+    unseen_classes,
+    weight_mistakes,
+)
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.moments import Moments
 from lepton_dask.data.hashed_text import FittedText, TouchedBuckets
@@ -26,12 +32,14 @@ from lepton_dask.data.prepared import (
     FittedDatePart,
     FittedNumber,
     Prepared,
+    label_text,
 )
 from lepton_dask.data.profile import ColumnProfile, Profile
 from lepton_dask.data.roles import Task
 from lepton_dask.data.sketch import weighted_quantiles
 from lepton_dask.data.treatments import Treated
 from lepton_dask.errors import DocumentPath, Mistake, UserError
+from lepton_dask.suggest import listed
 
 EXACT_INTEGERS = 2**53
 """Beyond it two integers may be one float64, and so one level."""
@@ -70,16 +78,20 @@ def fit(
     *,
     at: DocumentPath,
     task: Task,
+    limits: Sequence[TargetLimit] = (),
     touched: Mapping[str, TouchedBuckets] | None = None,
 ) -> Fitted:
     """Fits every treatment on `training`, and the target's classes on `all_rows`. `touched` are the
-    buckets that the training rows touch, by column that is hashed.
+    buckets that the training rows touch, by column that is hashed; `limits` are what the losses
+    ask of a number that is learnt.
 
     Columns that hold nothing to learn from (constant, all missing, ids) are dropped with a
     warning. Raises UserError with all mistakes that the data show: a target without two classes,
     labels without `positive`, negative weights, no column left.
     """
-    target, mistakes = fit_target(treatments, prepare, all_rows, training, at=at, task=task)
+    target, mistakes = fit_target(
+        treatments, prepare, all_rows, training, at=at, task=task, limits=limits
+    )
     mistakes += weight_mistakes(treatments, all_rows, at)
     numbers: list[FittedNumber] = []
     codes: list[FittedCode] = []
@@ -110,6 +122,9 @@ def fit(
     if mistakes or target is None:
         raise UserError(mistakes)
     weight = next((each.column for each in treatments if each.role == "weight"), None)
+    if unseen := unseen_classes(target, training):
+        shown = listed([label_text(label) for label in unseen], SHOWN_LABELS)
+        warnings.append(f"no training row is {shown}: nothing is learnt of what it looks like")
     prepared = Prepared(tuple(numbers), tuple(codes), target, weight, tuple(texts))
     return Fitted(prepared, tuple(warnings))
 
