@@ -51,9 +51,7 @@ def bucket_of(units: Sequence[int], salt: int, buckets: int) -> int:
 def buckets_by_hand(text: str, ngrams: NGrams) -> list[int]:
     """One text, one n-gram at a time."""
     text = text.lower()
-    kinds = "".join(
-        "w" if c == "_" or unicodedata.category(c)[0] in "LMN" else " " for c in text
-    )
+    kinds = "".join("w" if c == "_" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
     words = [
         mix(sum(mix(ord(c) + (j << 32)) for j, c in enumerate(text[m.start() : m.end()])) & MASK)
         for m in re.finditer("w+", kinds)

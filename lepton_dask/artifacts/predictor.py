@@ -40,10 +40,10 @@ class Scores(NamedTuple):
     """What a model says of n rows.
 
     linear (n,) is the linear predictor, of a multinomial model (n, K); probabilities (n, K) in the
-    order of the classes, None without classes; predictions (n,) are labels, or numbers without classes. Rows that cannot be
-    scored have NaN, NaN and None (NaN for numbers), and their reason in `problems`, which is None
-    when there are none. others (Q,) counts the rows whose level of each code column is none of the
-    learnt ones.
+    order of the classes, None without classes; predictions (n,) are labels, or numbers without
+    classes. Rows that cannot be scored have NaN, NaN and None (NaN for numbers), and their reason
+    in `problems`, which is None when there are none. others (Q,) counts the rows whose level of
+    each code column is none of the learnt ones.
     """
 
     linear: Floats

@@ -22,9 +22,9 @@ from lepton_dask.data.fit_target import (
     unseen_classes,
     weight_mistakes,
 )
+from lepton_dask.data.hashed_text import FittedText, TouchedBuckets
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.moments import Moments
-from lepton_dask.data.hashed_text import FittedText, TouchedBuckets
 from lepton_dask.data.prepare import Categorical, Constant, Dates, Hash, Numeric, Prepare
 from lepton_dask.data.prepared import (
     FittedCategory,
@@ -223,7 +223,9 @@ def _fit_category(
     if profile.levels is None:
         found = f"has more than {DISTINCT_CAP[profile.type.kind]:,} different values"
         if profile.type.kind == "text":
-            return _Dropped(f"{found} and looks like an id, or like prose, which `hash: true` takes")
+            return _Dropped(
+                f"{found} and looks like an id, or like prose, which `hash: true` takes"
+            )
         raise _Unfit(f"{found}, too many for a category", "leave out 'as: category'")
     if profile.type.kind == "integer" and profile.moments is not None:
         moments = profile.moments

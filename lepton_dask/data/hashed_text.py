@@ -10,8 +10,9 @@ The definition, of a text in lower case (`str.lower`), all sums and products mod
 - Its characters are those that are no white space; each run of white space is one blank, and a
   blank stands before the first and behind the last. An n-gram of one character is no blank.
 - An n-gram of units u_0 ... u_{n-1} (hashes of words, or code points) is hashed by h_0 = u_0,
-  h_i = (h_{i-1} + u_i) GOLDEN, and is in the bucket floor(B m / 2^32), where m are the upper 32 bits
-  of mixed(h_{n-1} xor mixed(n)) for words and of mixed(h_{n-1} xor mixed(2^32 + n)) for characters.
+  h_i = (h_{i-1} + u_i) GOLDEN, and is in the bucket floor(B m / 2^32) of B, where m are the upper
+  32 bits of mixed(h_{n-1} xor mixed(n)) for words and of mixed(h_{n-1} xor mixed(2^32 + n)) for
+  characters.
 - The value of a bucket that any of a row's n-grams falls into is 1 / sqrt(number of its buckets):
   each row has Euclidean length 1. Source of the method: Weinberger et al., "Feature hashing for
   large scale multitask learning", ICML 2009, here without signs.
@@ -67,9 +68,7 @@ class TouchedBuckets(NamedTuple):
     rows: Ints
 
     def merged(self, other: TouchedBuckets) -> TouchedBuckets:
-        both, place = np.unique(
-            np.concatenate([self.buckets, other.buckets]), return_inverse=True
-        )
+        both, place = np.unique(np.concatenate([self.buckets, other.buckets]), return_inverse=True)
         rows = np.zeros(len(both), dtype=np.int64)
         np.add.at(rows, place, np.concatenate([self.rows, other.rows]))
         return TouchedBuckets(both, rows)
@@ -268,9 +267,7 @@ def _hashes(points: NDArray[np.uint32], ngrams: NGrams) -> Iterator[tuple[Hashes
         yield from _shifted(characters, of, ngrams.characters, _CHARACTERS)
 
 
-def _shifted(
-    units: Hashes, of: Ints, lengths: Lengths, salt: int
-) -> Iterator[tuple[Hashes, Ints]]:
+def _shifted(units: Hashes, of: Ints, lengths: Lengths, salt: int) -> Iterator[tuple[Hashes, Ints]]:
     """The n-grams of units that lie in texts `of`. The first of several units may be a blank before
     its text, which counts for the text of the next one."""
     hashes = units

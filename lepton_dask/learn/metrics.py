@@ -1,7 +1,8 @@
 """The metrics: what they are computed from, and their formulas.
 
 A metric is a formula over sums that chunks of rows contribute to one by one: a `ClassTally`, a
-`ManyTally`, a `NumberTally`, or for roc_auc the `RangeTally`s of ranking.py. So no place ever needs all the rows.
+`ManyTally`, a `NumberTally`, or for roc_auc the `RangeTally`s of ranking.py. So no place ever needs
+all the rows.
 Each equals scikit-learn's metric of that name, sample weights included.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from lepton_dask.learn.losses import Loss, Task
 from lepton_dask.learn.ranking import RangeTally, concordance
 from lepton_dask.learn.tallies import ClassTally, ManyTally, NumberTally
+from lepton_dask.suggest import listed
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,9 @@ def _balanced_accuracy(t: ClassTally) -> Any:
 
 def _f1_macro(t: ClassTally) -> Any:
     """The mean of the two classes' f1."""
-    negative = _ratio(2 * t.true_negative, 2 * t.true_negative + t.false_negative + t.false_positive)
+    negative = _ratio(
+        2 * t.true_negative, 2 * t.true_negative + t.false_negative + t.false_positive
+    )
     there = (np.asarray(t.true_positive + t.false_negative + t.false_positive) > 0).astype(float)
     others = (np.asarray(t.true_negative + t.false_negative + t.false_positive) > 0).astype(float)
     return _ratio(_f1(t) + negative, there + others)
@@ -227,8 +231,17 @@ THRESHOLDED = tuple(m.name for m in _ALL if isinstance(m, ClassMetric) and m.thr
 """The metrics that depend on the decision threshold."""
 
 
+def scored_task(loss: Loss) -> ScoredTask:
+    """What a model of `loss` predicts."""
+    return "many_classes" if loss.name == "multinomial" else loss.task
+
+
 def metric_mistake(metric: str, loss: Loss) -> str | None:
     """Why a model of `loss` has no such metric, in words; None where it has."""
+    if scored_task(loss) == "many_classes" and METRICS[metric].kind == "classification":
+        if metric in OF_MANY:
+            return None
+        return f"{metric} is of two classes; the multinomial loss has {listed(OF_MANY)}"
     wanted = METRICS[metric].kind
     if loss.task == wanted:
         return None

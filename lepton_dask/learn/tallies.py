@@ -127,7 +127,16 @@ class ManyTally(NamedTuple):
     called: Floats = np.zeros(1)
 
     def merged(self, other: ManyTally) -> ManyTally:
-        return ManyTally(*(a + b for a, b in zip(self, other, strict=True)))
+        return ManyTally(
+            self.rows + other.rows,
+            self.skipped + other.skipped,
+            self.weight + other.weight,
+            self.log_loss + other.log_loss,
+            self.improbable + other.improbable,
+            self.confusion + other.confusion,
+            self.labels + other.labels,
+            self.called + other.called,
+        )
 
 
 Tally = ClassTally | ManyTally | NumberTally
@@ -159,7 +168,8 @@ def many_tally(predicted: Predicted) -> ManyTally:
     classes = p.shape[1]
     truth, called = y.astype(np.intp), np.argmax(p, axis=1) if len(p) else np.empty(0, np.intp)
     clipped = np.clip(p[np.arange(len(y)), truth], EPSILON, 1.0 - EPSILON)
-    confusion = np.bincount(truth * classes + called, weights=w, minlength=classes**2)
+    confusion = np.zeros(classes**2)
+    np.add.at(confusion, truth * classes + called, w)
     return ManyTally(
         rows=float(len(y)),
         skipped=float(len(predicted.target) - len(y)),
@@ -198,9 +208,8 @@ def _moments(x: Floats, w: Floats, weight: float) -> Moments:
 
 def present(predicted: Predicted) -> Predicted:
     """The rows that have a prediction."""
-    missing = np.isnan(predicted.prediction)
-    if missing.ndim == 2:
-        missing = missing.any(axis=1)
+    beyond = tuple(range(1, predicted.prediction.ndim))  # the classes, where there are many
+    missing = np.asarray(np.isnan(predicted.prediction).any(axis=beyond))
     if not missing.any():
         return predicted
     return Predicted(*(array[~missing] for array in predicted))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -16,15 +16,16 @@ from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
+from lepton_dask.data.fit_target import TargetLimit
 from lepton_dask.data.hashed_text import chosen_rows
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
+from lepton_dask.data.roles import Task
 from lepton_dask.data.tables import to_table
 from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
 from lepton_dask.events import LevelsUnknown
-from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block, DesignMatrix
 from lepton_dask.run.deriving import evaluate_columns
@@ -49,7 +50,11 @@ class DesignFacts:
 
 
 def prepare_table(
-    work: Work, prepare: Prepare, table: TableValue, task: Task
+    work: Work,
+    prepare: Prepare,
+    table: TableValue,
+    task: Task,
+    limits: Sequence[TargetLimit] = (),
 ) -> tuple[FeaturesValue, dict[str, object]]:
     """The prepared parts, and profile.json's entry: of all rows, of the training rows, and
     how likely each chunk is."""
@@ -65,6 +70,7 @@ def prepare_table(
         profiled.training,
         at=work.at,
         task=task,
+        limits=limits,
         touched=touched_buckets(work, treated, table.parts[table.training()]),
     )
     for warning in fitted.warnings:
@@ -163,7 +169,9 @@ def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts
     block = Block(rows.dense, rows.codes, target, weight, sparse)
     if not usable.all():
         sparse = None if sparse is None else chosen_rows(sparse, usable)
-        block = Block(*(array[usable] for array in block[:4]), sparse)
+        block = Block(
+            rows.dense[usable], rows.codes[usable], target[usable], weight[usable], sparse
+        )
     facts = DesignFacts(
         rows=len(block.target),
         problems={reason: count for reason, count in problems.items() if count},
