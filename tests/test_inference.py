@@ -5,7 +5,7 @@ import pytest
 import statsmodels.api as sm
 
 from lepton_dask.learn.descent import descend
-from lepton_dask.learn.inference import Dependent, Information, estimates
+from lepton_dask.learn.inference import Dependent, estimates, total_information
 from lepton_dask.learn.information import block_information
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.local_passes import LocalPasses
@@ -55,12 +55,7 @@ def fitted(loss, block):
     train = Train(loss="squared", tolerance=1e-11)
     theta = descend(train, OPTIMIZERS["lbfgs"](), passes).theta
     halves = [Block(*(a[rows] for a in block[:4])) for rows in (slice(0, 150), slice(150, None))]
-    chunks = [block_information(each, model, theta) for each in halves]
-    whole = Information(
-        sum(each.matrix for each in chunks),
-        sum(each.pearson for each in chunks),
-        sum(each.rows for each in chunks),
-    )
+    whole = total_information([block_information(each, model, theta) for each in halves])
     return model, theta, whole
 
 

@@ -199,7 +199,7 @@ def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
         loss += chunk.loss
         weight += chunk.weight
         gradient += chunk.gradient
-        if hessian is not None:
+        if hessian is not None and chunk.hessian is not None:
             hessian += chunk.hessian
     if not weight > 0:
         raise _no_rows()

@@ -67,7 +67,9 @@ class Train(Component):
         return self.early_stopping is not None or self.goal is not None
 
 
-def choose_optimizer(train: Train) -> tuple[Optimizer[Any], str]:
+def choose_optimizer(
+    train: Train, parameters: int | None = None
+) -> tuple[Optimizer[Any], str]:
     """The optimizer that a training uses, and why, in words."""
     choice = train.optimizer
     if isinstance(choice, OptimizerTable):

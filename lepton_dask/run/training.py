@@ -14,7 +14,7 @@ from lepton_dask.data.prepared import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated, OptimizerChosen
 from lepton_dask.learn.descent import Descent, Iteration, descend
-from lepton_dask.learn.inference import Dependent, Estimate, Information, estimates
+from lepton_dask.learn.inference import Dependent, Estimate, estimates, total_information
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import penalised, total_columns
 from lepton_dask.learn.passes import ShardPasses
@@ -92,12 +92,7 @@ def _inference(work: Work, sweeps: Sweeps, descent: Descent) -> tuple[Estimate, 
     if descent.stopped.code == "max_passes":
         work.warn("no standard errors: the fit has not converged")
         return ()
-    chunks = sweeps.information(descent.theta)
-    information = Information(
-        sum(each.matrix for each in chunks),
-        sum(each.pearson for each in chunks),
-        sum(each.rows for each in chunks),
-    )
+    information = total_information(sweeps.information(descent.theta))
     try:
         return estimates(sweeps.model, sweeps.shards.features, descent.theta, information)
     except Dependent as error:
