@@ -17,11 +17,15 @@ Codes = NDArray[np.int32]
 
 
 class Sparse(NamedTuple):
-    """n rows over S columns, compressed by rows: row i holds `values[starts[i]:starts[i + 1]]` in
-    the `columns` there. starts (n + 1,) int64; columns int32, each in [0, S); values float32."""
+    """Columns of hashed text for n rows, compressed by rows (CSR).
+
+    Row i holds `values[k]` in column `columns[k]` for k from `starts[i]` to `starts[i + 1]`, each
+    column at most once, in any order. starts (n + 1,) int64; columns (nnz,) int32, each in [0, S);
+    values (nnz,) float32.
+    """
 
     starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
+    columns: Codes
     values: NDArray[np.float32]
 
 
@@ -29,11 +33,11 @@ class Block(NamedTuple):
     """One chunk's rows of a design matrix, in memory.
 
     dense (n, P) float64 or float32, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target
-    (n,) float64, for classes the class's index; weight (n,) float64; sparse, where there are
-    texts, n rows.
+    (n,) float64, for classes the index of the class; weight (n,) float64; sparse: None where no
+    text was hashed.
     """
 
-    dense: Floats
+    dense: Floats | NDArray[np.float32]
     codes: Codes
     target: Floats
     weight: Floats
@@ -42,12 +46,8 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns a design matrix has: `dense` P, the number of `levels` of each code column,
-    and `sparse` S.
-
-    A linear predictor over it has D coefficients: the P dense columns, the levels of the first
-    code column, of the second and so on, then the S sparse columns.
-    """
+    """Which columns a design matrix has: `dense` P of them, `levels[q]` for each code column q,
+    and `sparse` S of them, in this order among a linear model's coefficients."""
 
     dense: int
     levels: tuple[int, ...] = ()
@@ -70,8 +70,9 @@ class DesignMatrix:
 
     dense  (N, P) float64  numeric columns, imputed and scaled
     codes  (N, Q) int32    categorical columns as indices into their levels, never one-hot in memory
-    target (N,)   float64  0/1 for two classes, the number itself otherwise
+    target (N,)   float64  the index of the class, the number itself otherwise
     weight (N,)   float64  1 where the pipeline names no weight
+    sparse (N, S) float32  hashed texts, each chunk a `Sparse`; None without them
 
     A linear model over this matrix has the D coefficients of its `layout`, in the order of
     `features`.
@@ -83,6 +84,7 @@ class DesignMatrix:
     weight: da.Array
     layout: Layout
     features: tuple[str, ...]
+    sparse: da.Array | None = None
 
     @property
     def rows(self) -> int:
@@ -93,12 +95,13 @@ class DesignMatrix:
         """Rows of each chunk, in order. They depend on the input and the YAML only."""
         return tuple(int(rows) for rows in self.dense.chunks[0])
 
-    def blocks(self) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """The chunks in order, each as the graph keys of its (dense, codes, target, weight)."""
+    @property
+    def arrays(self) -> tuple[da.Array, ...]:
+        """The arrays in the order of a Block's fields."""
+        arrays = (self.dense, self.codes, self.target, self.weight)
+        return arrays if self.sparse is None else (*arrays, self.sparse)
+
+    def blocks(self) -> Iterator[tuple[Any, ...]]:
+        """The chunks in order, each as the graph keys of a Block's fields."""
         for i in range(len(self.chunk_rows)):
-            yield (
-                (self.dense.name, i, 0),
-                (self.codes.name, i, 0),
-                (self.target.name, i),
-                (self.weight.name, i),
-            )
+            yield tuple((array.name, i, *(0 for _ in array.shape[1:])) for array in self.arrays)

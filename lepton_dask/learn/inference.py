@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Floats, Layout
@@ -41,6 +43,14 @@ class Estimate:
     z: float | None = None
     p: float | None = None
     note: str = ""
+
+
+def total_information(chunks: Sequence[Information]) -> Information:
+    """The sum of the chunks', added in the order given."""
+    matrix = np.zeros_like(chunks[0].matrix)
+    for chunk in chunks:
+        matrix += chunk.matrix
+    return Information(matrix, sum(c.pearson for c in chunks), sum(c.rows for c in chunks))
 
 
 class Dependent(Exception):
@@ -88,7 +98,7 @@ def _estimate(name: str, coefficient: float, error: float | None, otherwise: str
     return Estimate(name, coefficient, float(error), z, math.erfc(abs(z) / math.sqrt(2.0)))
 
 
-def _references(layout: Layout, seen: Floats) -> list[int]:
+def _references(layout: Layout, seen: NDArray[np.bool_]) -> list[int]:
     """Of each code column the first level that has rows, as a place in theta."""
     references, start = [], layout.dense
     for levels in layout.levels:
@@ -125,6 +135,9 @@ def _inverse(matrix: Floats, names: list[str]) -> Floats:
         if left < DEPENDENT:
             raise Dependent(names[j])
         factor[j, j] = math.sqrt(left)
-        factor[j + 1 :, j] = (scaled[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / factor[j, j]
+        factor[j + 1 :, j] = (scaled[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / factor[
+            j, j
+        ]
     inverse = np.linalg.inv(factor)
-    return (inverse.T @ inverse) / np.outer(scale, scale)
+    covariance: Floats = (inverse.T @ inverse) / np.outer(scale, scale)
+    return covariance

@@ -11,7 +11,7 @@ from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.sampling import concatenated, sample
 from lepton_dask.learn.stored import Shard
-from lepton_dask.learn.sums import ChunkSums
+from lepton_dask.learn.kernels.sums import ChunkSums
 from lepton_dask.learn.tallies import Predicted
 from lepton_dask.learn.tree import Node, added_to_nodes, stacked
 from lepton_dask.matrix import Block, Floats

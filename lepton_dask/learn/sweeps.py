@@ -33,7 +33,7 @@ from lepton_dask.learn.shard_tasks import (
     with_sample,
 )
 from lepton_dask.learn.stored import make_shard
-from lepton_dask.learn.sums import ChunkSums, ColumnSums
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.tallies import Predicted
 from lepton_dask.learn.tree import added_shards
 from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
@@ -229,8 +229,7 @@ class Shards:
     @classmethod
     def place(cls, dispatch: Dispatch, matrix: DesignMatrix) -> Shards:
         """The same of a persisted matrix; let go of `matrix` afterwards."""
-        columns = [matrix.dense, matrix.codes, matrix.target, matrix.weight]
-        known = {future.key: future for future in futures_of(columns)}
+        known = {future.key: future for future in futures_of(list(matrix.arrays))}
         arrays = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
         chunks = dispatch.starmap("block", Block, arrays)
         return cls.of_chunks(dispatch, chunks, matrix.layout, matrix.features, matrix.rows)

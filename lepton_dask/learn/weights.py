@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lepton_dask.learn.sums import ColumnSums
+from lepton_dask.learn.kernels.sums import ColumnSums
 
 
 def balanced(sums: ColumnSums, classes: int) -> tuple[float, ...]:
