@@ -305,6 +305,7 @@ def _sweep_shard(shard: Shard, model: LinearModel, query: Query) -> list[ChunkSu
             curvature=query.curvature,
             smoothing=query.smoothing,
             rows=query.batch,
+            nearest=query.nearest,
         )
         for block in shard
     ]
