@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import Pilot, Query
+from lepton_dask.learn.pilot import pilot_of_sample, pilot_pays
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
 from lepton_dask.matrix import Floats
@@ -37,7 +39,9 @@ class ShardPasses:
         return self.objective.null_model(weighted(self.training.column_sums()))
 
     def pilot(self) -> Pilot | None:
-        return self.training.pilot(self.objective)
+        if not pilot_pays(self.objective, self.training.shards.rows):
+            return None
+        return self.training.with_sample(partial(pilot_of_sample, self.objective))
 
     def evaluate(self, query: Query) -> Evaluation:
         sums = weighted(self.training.sums(query))
