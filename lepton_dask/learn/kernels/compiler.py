@@ -43,14 +43,15 @@ def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callabl
             return njit(**options)(function)
         # numba drops what it kept when the function's own file changed. A kernel contains what it
         # calls, from other files too: all of them are to count.
-        dispatcher._cache._cache_file._source_stamp = _sources()
+        dispatcher._cache._cache_file._source_stamp = sources()
         return dispatcher
 
     return decorate
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
+    """A hash of every file that a kernel may contain a part of."""
     digest = hashlib.sha256()
     learn = Path(__file__).parent.parent
     for file in sorted([*learn.glob("kernels/*.py"), *learn.glob("losses/*.py")]):

@@ -104,7 +104,7 @@ def linear_predictor(block: Block, model: LinearModel, theta: Floats) -> Floats:
     from lepton_dask.learn.kernels import rows
 
     z = np.empty(n)
-    rows.predict(*arrays[:6], 0, n, np.ascontiguousarray(theta), D, model.layout.sparse, z)
+    rows.predict(*arrays[:6], 0, n, plain(theta), D, model.layout.sparse, z)
     return z
 
 
@@ -112,15 +112,15 @@ def as_arrays(block: Block, model: LinearModel) -> Arrays:
     """The chunk as the compiled functions take it; nothing is copied where nothing has to be."""
     sparse = block.sparse
     return Arrays(
-        _plain(block.dense),
-        _plain(block.codes),
-        _plain(offsets(model.layout)),
-        _plain(np.empty(0, np.int64) if sparse is None else sparse.starts),
-        _plain(np.empty(0, np.int32) if sparse is None else sparse.columns),
-        _plain(np.empty(0, np.float32) if sparse is None else sparse.values),
-        _plain(block.target),
-        _plain(block.weight),
-        _plain(np.array(model.class_weights or (), dtype=np.float64)),
+        plain(block.dense),
+        plain(block.codes),
+        plain(offsets(model.layout)),
+        plain(np.empty(0, np.int64) if sparse is None else sparse.starts),
+        plain(np.empty(0, np.int32) if sparse is None else sparse.columns),
+        plain(np.empty(0, np.float32) if sparse is None else sparse.values),
+        plain(block.target),
+        plain(block.weight),
+        plain(np.array(model.class_weights or (), dtype=np.float64)),
     )
 
 
@@ -173,7 +173,7 @@ def add_sweep(
     a, b = pointwise.parameters(model.loss, smoothing)
     loss, weight = rows.sweep(
         *arrays,
-        np.ascontiguousarray(theta),
+        plain(theta),
         model.layout.coefficients,
         model.layout.sparse if len(arrays.starts) else 0,
         model.loss.code if code is None else code,
@@ -195,7 +195,8 @@ def _out_of_domain(block: Block, model: LinearModel, curvature: bool) -> ChunkSu
     return ChunkSums(np.inf, float(block.weight.sum()), np.zeros(M), hessian)
 
 
-def _plain(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def plain(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The array C-ordered, aligned and read-only: numba's one type of it."""
     view = np.require(array, requirements=["C", "A"]).view()
     view.flags.writeable = False
     return view
