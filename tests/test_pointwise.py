@@ -101,6 +101,8 @@ def _terms(loss, y, z):
     if loss.name in ("poisson", "gamma", "tweedie"):
         p = Decimal(power)
         terms = y * ((1 - p) * z).exp() + ((2 - p) * z).exp()
+        if loss.name == "tweedie":  # the product (1 - p) z is rounded before it is an exponent
+            terms *= max(ONE, abs(z) / 50)
         return terms + y * abs(z) + abs(z), terms, terms
     return (abs(y) + abs(z)) ** 2 if loss.name == "squared" else abs(y) + abs(z), *(
         (abs(y) + abs(z)),

@@ -106,7 +106,7 @@ def sweep_outputs(
         loss_sum += float(w @ value)
         weight_sum += float(w.sum())
         if hessian is not None:
-            hessian.add(rows, y, w, slope)
+            hessian.add(rows, w, model.loss.inverse_link(z))
         slope *= w[:, None]
         if P:
             G[:P] += arrays.dense[rows].T @ slope

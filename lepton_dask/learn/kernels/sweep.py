@@ -12,7 +12,7 @@ with this module.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,9 +136,8 @@ def offsets(layout: Layout) -> NDArray[np.int64]:
 
 def run_rows(arrays: Arrays, batch: Batch) -> int:
     """Rows in a run: as many as the cache holds, and not more than a batch may have."""
-    n, P = arrays.dense.shape
-    Q = arrays.codes.shape[1]
-    width = max(1, P * arrays.dense.itemsize + Q * 4 + 4 * 8)
+    n, P = len(arrays.target), arrays.dense.shape[1]
+    width = int(P * arrays.dense.itemsize + arrays.codes.shape[1] * 4 + 4 * 8)
     rows = min(max(RUN_BYTES // width, MIN_RUN_ROWS), MAX_RUN_ROWS)
     return max(1, min(rows, -(-n // batch.of)))
 
@@ -195,7 +194,10 @@ def _out_of_domain(block: Block, model: LinearModel, curvature: bool) -> ChunkSu
     return ChunkSums(np.inf, float(block.weight.sum()), np.zeros(M), hessian)
 
 
-def plain(array: NDArray[np.generic]) -> NDArray[np.generic]:
+A = TypeVar("A", bound=np.generic)
+
+
+def plain(array: NDArray[A]) -> NDArray[A]:
     """The array C-ordered, aligned and read-only: numba's one type of it."""
     view = np.require(array, requirements=["C", "A"]).view()
     view.flags.writeable = False
