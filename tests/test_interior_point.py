@@ -1,5 +1,7 @@
 """The quantile loss: the minimum that linear programming finds, and how few passes lead to it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
@@ -40,7 +42,7 @@ def passes_over(X, y, weight, quantile, l1=0.0, l2=0.0, fit_intercept=True, code
     on[-1] = 0.0
     cuts = [0, len(y) // 3, len(y)]
     blocks = [
-        Block(X[a:b], codes[a:b], y[a:b], weight[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)
+        Block(X[a:b], codes[a:b], y[a:b], weight[a:b]) for a, b in pairwise(cuts)
     ]
     return LocalPasses(Objective(model, l1 * on, l2 * on, fit_intercept), blocks)
 
