@@ -83,6 +83,11 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
     return Pilot(point.theta, point.hessian, null.curvature + ridge, share)
 
 
+def pilot_of_sample(objective: Objective, sample: Block, share: float) -> Pilot | None:
+    """The same over one block, in the order in which samples are given away."""
+    return fit_pilot(objective, [sample], share)
+
+
 def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:
     """One row's curvature, of `rows`, for each parameter of the linear predictor (M,).
 

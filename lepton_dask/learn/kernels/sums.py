@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from lepton_dask.matrix import Floats
 
 
-class NearRows(NamedTuple):
+@dataclass(frozen=True)
+class NearRows:
     """Rows of a chunk over all columns and the intercept's (m, M), their targets and weights (m,),
     sums of loss and gradient (M,) over the rows that are not among them, and how many there are
-    with those."""
+    with those. The sum of two has the rows of one after those of the other."""
 
     rows: Floats
     target: Floats
@@ -19,6 +22,16 @@ class NearRows(NamedTuple):
     loss: float
     gradient: Floats
     of: int
+
+    def __add__(self, other: NearRows) -> NearRows:
+        return NearRows(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.target, other.target]),
+            np.concatenate([self.weight, other.weight]),
+            self.loss + other.loss,
+            self.gradient + other.gradient,
+            self.of + other.of,
+        )
 
 
 class ChunkSums(NamedTuple):
