@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 
 from lepton_dask.errors import RunError
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.penalty import Penalty, shrink
-from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.tree import added
 from lepton_dask.matrix import Floats
 

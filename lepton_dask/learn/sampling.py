@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from lepton_dask.matrix import Block, Layout, Sparse
 
-MOST_SHARE = 1 / 20
-MOST_ROWS = 50_000
 MOST_BYTES = 64e6
+"""Of a sample: it travels to one worker, which holds it beside its chunks."""
 
 
-def sample_share(rows: int, layout: Layout) -> float:
-    """Of `rows` rows, how many a sample has: a twentieth, and no more than MOST_ROWS rows and
-    MOST_BYTES bytes in all (without those of hashed text)."""
-    most = min(MOST_ROWS, MOST_BYTES / layout.row_bytes)
-    return min(MOST_SHARE, most / max(1, rows))
+def sample_share(wanted: int, rows: int, layout: Layout) -> float:
+    """Of `rows` rows, how many a sample of `wanted` has: all of those, or as many as MOST_BYTES
+    hold (without what texts were hashed to)."""
+    return min(1.0, min(wanted, MOST_BYTES / layout.row_bytes) / max(1, rows))
 
 
 def sample(block: Block, chunk: int, share: float) -> Block:
@@ -36,9 +34,13 @@ def sample(block: Block, chunk: int, share: float) -> Block:
 
 def concatenated(blocks: Sequence[Block]) -> Block:
     """The rows of all blocks as one block."""
-    columns = [[block[i] for block in blocks] for i in range(4)]
-    dense, codes, target, weight = (np.concatenate(column) for column in columns)
-    return Block(dense, codes, target, weight, _joined([block.sparse for block in blocks]))
+    return Block(
+        np.concatenate([block.dense for block in blocks]),
+        np.concatenate([block.codes for block in blocks]),
+        np.concatenate([block.target for block in blocks]),
+        np.concatenate([block.weight for block in blocks]),
+        _joined([block.sparse for block in blocks]),
+    )
 
 
 def _rows(sparse: Sparse, rows: NDArray[np.intp]) -> Sparse:

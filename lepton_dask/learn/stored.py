@@ -50,7 +50,7 @@ class StoredBlock:
         until it is used for another."""
         if buffer is None:
             buffer = new_buffer(self.size)
-        into = memoryview(buffer)[: self.size]
+        into = buffer[: self.size].data
         with refused_in_words(self.file.path), self.file.path.open("rb", buffering=0) as file:
             while into.nbytes:
                 count = file.readinto(into)
@@ -73,8 +73,7 @@ def store_block(block: Block) -> StoredBlock:
     columns = [block.dense, block.codes, block.target, block.weight, *(block.sparse or ())]
     arrays, offset = [], 0
     with refused_in_words(file.path), file.path.open("wb", buffering=0) as to:
-        for column in columns:
-            column = np.ascontiguousarray(column)
+        for column in map(np.ascontiguousarray, columns):
             arrays.append(_Array(offset, column.dtype.str, column.shape))
             _write(to, column.reshape(-1).view(np.uint8))
             padding = -column.nbytes % ALIGNMENT
@@ -84,7 +83,7 @@ def store_block(block: Block) -> StoredBlock:
 
 
 def _write(to: Any, values: Buffer) -> None:
-    left = memoryview(values)
+    left = values.data
     while left.nbytes:
         left = left[to.write(left) :]
 
