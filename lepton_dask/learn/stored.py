@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,9 +147,17 @@ Shard = tuple[Block, ...] | StoredShard
 """The chunks of one worker thread, in their order."""
 
 
-def make_shard(chunks: Sequence[Block | StoredBlock]) -> Shard:
+class HasBlock(Protocol):
+    """What a preparing task yields: the block, beside what else it found."""
+
+    @property
+    def block(self) -> Block | StoredBlock: ...
+
+
+def make_shard(chunks: Sequence[Block | StoredBlock | HasBlock]) -> Shard:
     """Of chunks that are all in memory, or all on disk."""
-    stored = tuple(chunk for chunk in chunks if isinstance(chunk, StoredBlock))
+    blocks = [c if isinstance(c, Block | StoredBlock) else c.block for c in chunks]
+    stored = tuple(block for block in blocks if isinstance(block, StoredBlock))
     if stored:
         return StoredShard(stored)
-    return tuple(chunk for chunk in chunks if isinstance(chunk, Block))
+    return tuple(block for block in blocks if isinstance(block, Block))

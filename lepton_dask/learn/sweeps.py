@@ -202,23 +202,24 @@ class Shards:
     rows: int
 
     @classmethod
-    def of_chunks(
+    def of_blocks(
         cls,
         dispatch: Dispatch,
-        chunks: Sequence[Future],
+        blocks: Sequence[Future],
         layout: Layout,
         features: tuple[str, ...],
         rows: int,
     ) -> Shards:
-        """Makes shards where the chunks lie, each a Block or a StoredBlock, all of one kind.
+        """Makes shards where the blocks lie: tasks in chunk order that each yield a Block or a
+        StoredBlock, or what has one as its `block`; all in memory, or all on disk.
 
-        The shards keep the chunks' lineage: what is lost with a worker is computed again. Let go
-        of `chunks` afterwards.
+        The shards keep the tasks' lineage: what is lost with a worker is computed again. Let go of
+        `blocks` afterwards.
         """
-        dispatch.wait(chunks)
-        groups = _by_thread(dispatch.client, chunks)
+        dispatch.wait(blocks)
+        groups = _by_thread(dispatch.client, blocks)
         futures = [
-            dispatch.submit("shard", make_shard, [chunks[number] for number in numbers], on=address)
+            dispatch.submit("shard", make_shard, [blocks[number] for number in numbers], on=address)
             for address, numbers in groups
         ]
         dispatch.wait(futures)
@@ -230,8 +231,8 @@ class Shards:
         """The same of a persisted matrix; let go of `matrix` afterwards."""
         known = {future.key: future for future in futures_of(list(matrix.arrays))}
         arrays = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
-        chunks = dispatch.starmap("block", Block, arrays)
-        return cls.of_chunks(dispatch, chunks, matrix.layout, matrix.features, matrix.rows)
+        blocks = dispatch.starmap("block", Block, arrays)
+        return cls.of_blocks(dispatch, blocks, matrix.layout, matrix.features, matrix.rows)
 
 
 @dataclass(frozen=True)
