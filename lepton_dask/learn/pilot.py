@@ -11,8 +11,13 @@ from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.objective import NullModel, Objective
 from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS, Pilot, accepted
 from lepton_dask.learn.optimizers.newton import Newton
-from lepton_dask.learn.sampling import sample_share
 from lepton_dask.matrix import Block, Floats
+
+SHARE = 0.05
+"""Of the rows: more costs more than the passes that it saves."""
+
+ENOUGH_ROWS = 50_000
+"""More make the sample's error no smaller than the steps behind it do."""
 
 ROWS_A_PARAMETER = 10
 """With fewer in the sample, its Hessian is more noise than curvature."""
@@ -22,16 +27,17 @@ NEGLIGIBLE = 0.01
 """Of the statistical error M / 2n of the objective: what a further Newton step need not win."""
 
 
-def pilot_pays(objective: Objective, rows: int) -> bool:
-    """Whether a fit to a sample of `rows` rows saves more passes than it costs.
+def pilot_rows(objective: Objective, rows: int) -> int:
+    """How many of `rows` rows a pilot should see; 0 where it does not save more than it costs.
 
-    It does for a smooth objective with at most MAX_PILOT_PARAMETERS, where the sample has
-    ROWS_A_PARAMETER rows for each.
+    It does for a smooth objective with at most MAX_PILOT_PARAMETERS, where SHARE of the rows are
+    ROWS_A_PARAMETER for each.
     """
     model = objective.model
     if model.parameters > MAX_PILOT_PARAMETERS or not (objective.smooth and model.loss.smooth):
-        return False
-    return sample_share(rows, model.layout) * rows >= ROWS_A_PARAMETER * model.parameters
+        return 0
+    least, wanted = ROWS_A_PARAMETER * model.parameters, round(SHARE * rows)
+    return max(least, min(wanted, ENOUGH_ROWS)) if wanted >= least else 0
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -70,11 +76,6 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
     if not (np.isfinite(point.hessian).all() and (np.diagonal(point.hessian) > 0).all()):
         return None
     return Pilot(point.theta, point.hessian, null.curvature + ridge, share)
-
-
-def pilot_of_sample(objective: Objective, sample: Block, share: float) -> Pilot | None:
-    """The same over one block, in the order in which samples are given away."""
-    return fit_pilot(objective, [sample], share)
 
 
 def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:
