@@ -157,6 +157,12 @@ class Prepared:
         return tuple(dict.fromkeys(fitted.column for fitted in (*self.numbers, *self.codes)))
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that learning needs, each once: those, the target and the weight."""
+        weight = () if self.weight is None else (self.weight,)
+        return tuple(dict.fromkeys((*self.columns, self.target.column, *weight)))
+
+    @property
     def features(self) -> tuple[str, ...]:
         """A name for every coefficient: `age`, `job=clerk`, `job=(other)`, `time.weekday=3`."""
         names = [number.column for number in self.numbers]

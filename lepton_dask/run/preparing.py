@@ -11,14 +11,13 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import pandas as pd
 from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
-from lepton_dask.data.tables import to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
@@ -138,22 +137,21 @@ def _field(block: Block, field: str) -> Any:
     return getattr(block, field)
 
 
-def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts]:
+def _design(rows: Partition, prepared: Prepared) -> tuple[Block, DesignFacts]:
     """A chunk's rows that can be learnt from or scored: those with a target and no problem."""
-    table, _ = to_table(frame)
-    columns = to_columns(table)
-    rows = prepared.apply(columns)
+    columns = to_columns(rows.table, prepared.inputs)
+    made = prepared.apply(columns)
     target, weight, usable = prepared.target_and_weight(columns)
     problems = Counter({"no target or weight": int(np.count_nonzero(~usable))})
-    if rows.problems is not None:
-        problems.update(reason for reason in rows.problems[usable] if reason is not None)
-        usable = usable & np.array([reason is None for reason in rows.problems], dtype=bool)
-    block = Block(rows.dense, rows.codes, target, weight)
+    if made.problems is not None:
+        problems.update(reason for reason in made.problems[usable] if reason is not None)
+        usable = usable & np.array([reason is None for reason in made.problems], dtype=bool)
+    block = Block(made.dense, made.codes, target, weight)
     if not usable.all():
-        block = Block(rows.dense[usable], rows.codes[usable], target[usable], weight[usable])
+        block = Block(made.dense[usable], made.codes[usable], target[usable], weight[usable])
     facts = DesignFacts(
         rows=len(block.target),
         problems={reason: count for reason, count in problems.items() if count},
-        others=tuple(int(count) for count in rows.others),
+        others=tuple(int(count) for count in made.others),
     )
     return block, facts

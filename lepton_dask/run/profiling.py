@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import repeat
 
-import pandas as pd
 from distributed import Future
 
 from lepton_dask.data.content import SourceFile
@@ -21,7 +20,7 @@ from lepton_dask.data.likelihood import (
     unlikely_chunks,
 )
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
-from lepton_dask.data.tables import to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.run.values import PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
@@ -137,6 +136,5 @@ def _sources(part: PartTable) -> Iterator[SourceChunk]:
         seen[file] += 1
 
 
-def _profile(frame: pd.DataFrame) -> Profile:
-    table, _ = to_table(frame)
-    return profile_table(table)
+def _profile(rows: Partition) -> Profile:
+    return profile_table(rows.table)
