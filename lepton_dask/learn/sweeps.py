@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from dask.delayed import Delayed
@@ -204,15 +204,48 @@ class Shards:
         """
         columns = [matrix.dense, matrix.codes, matrix.target, matrix.weight]
         known = {future.key: future for future in futures_of(columns)}
-        blocks = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
+        arrays = [[known[key] for key in keys] for keys in matrix.blocks()]
         dispatch.wait(list(known.values()))
+        return cls._gathered(
+            dispatch,
+            [each[0] for each in arrays],
+            arrays,
+            matrix.levels,
+            matrix.features,
+            matrix.rows,
+        )
+
+    @classmethod
+    def of_blocks(
+        cls,
+        dispatch: Dispatch,
+        blocks: Sequence[Future],
+        levels: tuple[int, ...],
+        features: tuple[str, ...],
+        rows: int,
+    ) -> Shards:
+        """The same from tasks in chunk order whose results have a `block` each."""
+        dispatch.wait(blocks)
+        return cls._gathered(dispatch, blocks, blocks, levels, features, rows)
+
+    @classmethod
+    def _gathered(
+        cls,
+        dispatch: Dispatch,
+        located: Sequence[Future],
+        held: Sequence[Any],
+        levels: tuple[int, ...],
+        features: tuple[str, ...],
+        rows: int,
+    ) -> Shards:
+        """Shards of what `held[number]` stands for, where `located[number]` lies."""
         chunks, futures = [], []
-        for address, numbers in _by_thread(dispatch.client, [block[0] for block in blocks]):
-            held = [list(blocks[number]) for number in numbers]
-            futures.append(dispatch.submit("shard", _make_shard, held, on=address))
+        for address, numbers in _by_thread(dispatch.client, located):
+            own = [held[number] for number in numbers]
+            futures.append(dispatch.submit("shard", _make_shard, own, on=address))
             chunks.append(tuple(numbers))
         dispatch.wait(futures)
-        return cls(tuple(futures), tuple(chunks), matrix.levels, matrix.features, matrix.rows)
+        return cls(tuple(futures), tuple(chunks), levels, features, rows)
 
     def in_order(self, results: Sequence[Sequence[T]]) -> list[T]:
         """One result a chunk, in chunk order, from the sequences that the shards' tasks gave."""
@@ -293,8 +326,18 @@ def _by_thread(client: Client, chunks: Sequence[Future]) -> list[tuple[str, list
     return groups
 
 
-def _make_shard(chunks: Sequence[Sequence[Any]]) -> Shard:
-    return tuple(Block(*arrays) for arrays in chunks)
+class HasBlock(Protocol):
+    """What a preparing task yields: the block, beside what else it found."""
+
+    @property
+    def block(self) -> Block: ...
+
+
+def _make_shard(chunks: Sequence[Sequence[Any] | HasBlock]) -> Shard:
+    return tuple(
+        Block(*chunk) if isinstance(chunk, list) else cast("HasBlock", chunk).block
+        for chunk in chunks
+    )
 
 
 def _sweep_shard(shard: Shard, levels: tuple[int, ...], loss: Loss, theta: Floats) -> Floats:

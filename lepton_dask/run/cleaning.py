@@ -119,7 +119,7 @@ def _without_duplicates(work: Work, clean: Clean, part: PartTable) -> PartTable:
     repeats = work.map("repeats", later_duplicates, buckets)
     numbers = range(len(part.partitions))
     kept = work.map("unique", _unique, part.partitions, numbers, repeat(repeats))
-    rows = work.gather(work.map("count", len, kept))
+    rows = work.gather(work.map("count", _row_count, kept))
     work.lost(sum(part.rows), sum(rows), "the row stands before")
     return replace(part, partitions=tuple(kept), rows=tuple(rows))
 
@@ -129,8 +129,10 @@ def _keys(clean: Clean, rows: Partition) -> Hashes:
     return row_keys(duplicate_columns(clean, table))
 
 
-def _unique(
-    rows: Partition, number: int, repeats: Sequence[tuple[Positions, ...]]
-) -> Partition:
+def _row_count(rows: Partition) -> int:
+    return int(rows.table.num_rows)
+
+
+def _unique(rows: Partition, number: int, repeats: Sequence[tuple[Positions, ...]]) -> Partition:
     gone = [each[number] for each in repeats]
     return Partition(*without_rows(rows.table, rows.row_numbers, gone))

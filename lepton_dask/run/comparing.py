@@ -101,9 +101,9 @@ def _grouped(rows: Partition, value: ModelValue, by: str) -> dict[str, Predicted
     codes, texts = distinct_texts(rows.table[by])
     groups = {}
     for code, text in enumerate(texts):
-        rows = usable & (codes == code)
-        if rows.any():
-            predicted = Predicted(target[rows], np.asarray(made, float)[rows], weight[rows])
+        own = usable & (codes == code)
+        if own.any():
+            predicted = Predicted(target[own], np.asarray(made, float)[own], weight[own])
             groups["(missing)" if text is None else text] = predicted
     return groups
 

@@ -257,9 +257,7 @@ def _python_step(derive: Derive, table: TableValue, schema: Schema) -> PythonSte
     return PythonStep(derive.python or "", outputs, tuple(table.schema))
 
 
-def _call(
-    derive: Derive, folder: Path, at: DocumentPath, rows: Partition, file: str
-) -> Partition:
+def _call(derive: Derive, folder: Path, at: DocumentPath, rows: Partition, file: str) -> Partition:
     # Loaded where it runs: a worker that joins later has never heard of the module's folder.
     function = load_function(derive, folder, at)
     table, row_numbers = rows.plain()

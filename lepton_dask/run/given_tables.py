@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.replay import Joined, Tables
 from lepton_dask.artifacts.side_table import Recipe, SideTable

@@ -68,9 +68,7 @@ def join_tables(
     return TableValue(parts, schema, origin)
 
 
-def _join(
-    join: Join, rows: Partition, lookups: Sequence[LookupTable]
-) -> tuple[Partition, _Counts]:
+def _join(join: Join, rows: Partition, lookups: Sequence[LookupTable]) -> tuple[Partition, _Counts]:
     joined = join_chunk(join, lookups, *rows.plain())
     counts = (joined.came, joined.unmatched, joined.table.num_rows)
     return Partition(joined.table, joined.row_numbers), counts

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import NamedTuple
 
-import dask.array as da
 import numpy as np
-from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
@@ -24,7 +21,7 @@ from lepton_dask.errors import UserError
 from lepton_dask.events import LevelsUnknown
 from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
-from lepton_dask.matrix import Block, DesignMatrix
+from lepton_dask.matrix import Block
 from lepton_dask.run.deriving import evaluate_columns
 from lepton_dask.run.profiling import profile_parts
 from lepton_dask.run.suspecting import suspect
@@ -43,6 +40,13 @@ class DesignFacts:
     rows: int
     problems: Mapping[str, int]
     others: tuple[int, ...]
+
+
+class Designed(NamedTuple):
+    """A prepared chunk. A tuple, so that Dask measures the arrays in it."""
+
+    block: Block
+    facts: DesignFacts
 
 
 def prepare_table(
@@ -83,13 +87,15 @@ def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
 
 
 def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> Shards:
+    """The part's design matrix. A chunk's block is one task's result, and nothing else holds it."""
     chunks = work.map("design", _design, part.partitions, repeat(prepared))
-    work.settle(chunks, f"{name} chunks prepared")
-    facts: list[DesignFacts] = work.gather(work.pick("facts", chunks, 1))
+    # At once: so each is taken from its chunk as soon as that is there.
+    picked = work.pick("facts", chunks, 1)
+    work.settle(picked, f"{name} chunks prepared")
+    facts: list[DesignFacts] = work.gather(picked)
     _tell(work, name, part, prepared, facts)
-    blocks = work.pick("block", chunks, 0)
-    matrix = _matrix(work, blocks, [each.rows for each in facts], prepared)
-    return Shards.place(work.dispatch, matrix)
+    rows = sum(each.rows for each in facts)
+    return Shards.of_blocks(work.dispatch, chunks, prepared.levels, prepared.features, rows)
 
 
 def _tell(
@@ -107,37 +113,7 @@ def _tell(
             work.emit(LevelsUnknown(work.step, name, code.column, int(count)))
 
 
-def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepared) -> DesignMatrix:
-    """Aligned Dask arrays over the chunks' blocks."""
-    token = uuid.uuid4().hex[:12]
-    numbers, codes = len(prepared.numbers), len(prepared.codes)
-
-    def array(field: str, dtype: Any, *columns: int) -> da.Array:
-        name = f"{work.step}.{field}-{token}"
-        keys = [(name, i, *(0 for _ in columns)) for i in range(len(blocks))]
-        futures = work.dispatch.named(keys, _field, [(block, field) for block in blocks])
-        return da.Array(
-            dict(zip(keys, futures, strict=True)),
-            name,
-            chunks=(tuple(rows), *((width,) for width in columns)),
-            dtype=dtype,
-        )
-
-    return DesignMatrix(
-        dense=array("dense", np.float64, numbers),
-        codes=array("codes", np.int32, codes),
-        target=array("target", np.float64),
-        weight=array("weight", np.float64),
-        levels=prepared.levels,
-        features=prepared.features,
-    )
-
-
-def _field(block: Block, field: str) -> Any:
-    return getattr(block, field)
-
-
-def _design(rows: Partition, prepared: Prepared) -> tuple[Block, DesignFacts]:
+def _design(rows: Partition, prepared: Prepared) -> Designed:
     """A chunk's rows that can be learnt from or scored: those with a target and no problem."""
     columns = to_columns(rows.table, prepared.inputs)
     made = prepared.apply(columns)
@@ -154,4 +130,4 @@ def _design(rows: Partition, prepared: Prepared) -> tuple[Block, DesignFacts]:
         problems={reason: count for reason, count in problems.items() if count},
         others=tuple(int(count) for count in made.others),
     )
-    return block, facts
+    return Designed(block, facts)

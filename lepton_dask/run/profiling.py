@@ -109,9 +109,11 @@ def _likelihoods(
 ) -> tuple[ChunkLikelihood, ...]:
     """A chunk's rows lie in every part that a split made of it: their log-likelihoods add up."""
     sums: dict[SourceChunk, LogLikelihood] = {}
+    # As a task's result the model goes to each worker once, not along with each task.
+    shared = work.dispatch.submit("model", _itself, model)
     for name, profiles in by_part.items():
         found: list[LogLikelihood] = work.gather(
-            work.map("likelihood", log_likelihood, repeat(model), profiles)
+            work.map("likelihood", log_likelihood, repeat(shared), profiles)
         )
         for source, likelihood in zip(_sources(table.parts[name]), found, strict=True):
             sums[source] = sums[source] + likelihood if source in sums else likelihood
@@ -138,3 +140,7 @@ def _sources(part: PartTable) -> Iterator[SourceChunk]:
 
 def _profile(rows: Partition) -> Profile:
     return profile_table(rows.table)
+
+
+def _itself(model: TableModel) -> TableModel:
+    return model

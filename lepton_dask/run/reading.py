@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from pathlib import Path
 
-from distributed import Future
+from distributed import Future, get_worker
 
+from lepton_dask.data.cached import CachedPartition, cache
 from lepton_dask.data.chunks import Chunk, ChunkSummary, ParsedChunk
 from lepton_dask.data.quarantine import merge_quarantined, too_many_bad
 from lepton_dask.data.read import Read
@@ -23,8 +25,11 @@ from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
 from lepton_dask.errors import RunError
 from lepton_dask.parts import PARTS
+from lepton_dask.run.memory import is_too_large
 from lepton_dask.run.values import Origin, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
+
+Rows = Partition | CachedPartition
 
 
 def read_table(
@@ -42,11 +47,13 @@ def read_table(
     `max_bad_share` of the rows or of a column's values were set aside.
     """
     chunks = _settle_chunks(work, read, planned)
-    partitions = work.map("parse", _parse, repeat(read), chunks)
-    work.settle(partitions, "chunks read")
-    found: list[ChunkSummary] = work.gather(work.map("types", _summary, chunks, partitions))
+    in_files = is_too_large(work.dispatch, list(dict.fromkeys(chunk.file for chunk in chunks)))
+    partitions = work.map("parse", _parse, repeat(read), chunks, repeat(in_files))
+    types = work.map("types", _summary, chunks, partitions)
+    work.settle(types, "chunks read")
+    found: list[ChunkSummary] = work.gather(types)
     settled = settle_types(read, found)
-    partitions, final = _conformed(work, read, partitions, found, settled.schema)
+    partitions, final = _conformed(work, read, partitions, found, settled.schema, in_files)
     for warning in settled.warnings:
         work.warn(warning)
     _check_quarantine(work, final, max_bad_share)
@@ -80,6 +87,7 @@ def _conformed(
     partitions: Sequence[Future],
     found: Sequence[ChunkSummary],
     schema: Schema,
+    in_files: bool,
 ) -> tuple[list[Future], list[ChunkSummary]]:
     """All chunks in the types of the schema; most are, and stay what they are."""
     others = [
@@ -89,7 +97,9 @@ def _conformed(
     ]
     chunks = [found[number].chunk for number in others]
     parsed = [partitions[number] for number in others]
-    made = work.map("conform", _conform, repeat(read), chunks, parsed, repeat(schema))
+    made = work.map(
+        "conform", _conform, repeat(read), chunks, parsed, repeat(schema), repeat(in_files)
+    )
     work.settle(made, "chunks typed")
     summaries: list[ChunkSummary] = work.gather(work.map("types", _summary, chunks, made))
     conformed, final = list(partitions), list(found)
@@ -145,17 +155,26 @@ def _check_quarantine(work: Work, summaries: Sequence[ChunkSummary], max_bad_sha
         work.warn(f"column '{column}': {bad.count:,} bad values became missing; the first: {bad}")
 
 
-def _parse(read: Read, chunk: Chunk) -> Partition:
-    return _partition(parse_chunk(read, chunk))
+def _parse(read: Read, chunk: Chunk, in_files: bool) -> Rows:
+    return _placed(parse_chunk(read, chunk), read, None, in_files)
 
 
-def _conform(read: Read, chunk: Chunk, rows: Partition, schema: Schema) -> Partition:
-    return _partition(conform_chunk(read, ParsedChunk(chunk, *rows), schema))
+def _conform(read: Read, chunk: Chunk, rows: Rows, schema: Schema, in_files: bool) -> Rows:
+    return _placed(conform_chunk(read, _parsed(chunk, rows), schema), read, schema, in_files)
 
 
-def _partition(parsed: ParsedChunk) -> Partition:
+def _placed(parsed: ParsedChunk, read: Read, schema: Schema | None, in_files: bool) -> Rows:
+    """A chunk in the worker's memory, or in a file of its scratch folder, which goes with it."""
+    if in_files:
+        return cache(parsed, read, schema, Path(get_worker().local_directory) / "parsed")
     return Partition(parsed.table, parsed.row_numbers, parsed.quarantined)
 
 
-def _summary(chunk: Chunk, rows: Partition) -> ChunkSummary:
-    return ParsedChunk(chunk, *rows).summary()
+def _parsed(chunk: Chunk, rows: Rows) -> ParsedChunk:
+    if isinstance(rows, CachedPartition):
+        rows = rows.loaded()
+    return ParsedChunk(chunk, rows.table, rows.row_numbers, rows.quarantined)
+
+
+def _summary(chunk: Chunk, rows: Rows) -> ChunkSummary:
+    return _parsed(chunk, rows).summary()

@@ -92,6 +92,11 @@ class TableValue:
         """The part that things are fitted on: train, or all rows where nothing is called that."""
         return "train" if "train" in self.parts else next(iter(self.parts))
 
+    def without_rows(self) -> TableValue:
+        """What is known of the table, its rows let go."""
+        parts = {name: replace(part, partitions=()) for name, part in self.parts.items()}
+        return replace(self, parts=parts)
+
     def one_part(self, name: PartName) -> TableValue:
         """One part as a table that is not in parts."""
         return replace(self, parts={"all": self.parts[name]})
@@ -99,7 +104,8 @@ class TableValue:
 
 @dataclass(frozen=True)
 class FeaturesValue:
-    """A prepared table: a design matrix for each part, in shards, and the rows it was made from."""
+    """A prepared table: a design matrix for each part, in shards, and the rows it was made from,
+    where a step behind looks at them."""
 
     table: TableValue
     prepared: Prepared
