@@ -1,0 +1,126 @@
+"""From rows and an objective to parameters: which optimizer, how long, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from lepton_dask.learn.descent import Descent, Iteration, Passes, descend
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.objective import Evaluation, NullModel, Objective
+from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query
+from lepton_dask.matrix import Floats
+
+OptimizerName = Literal["auto", "newton", "lbfgs", "fista"]
+
+HESSIAN_PARAMETERS = 1000
+"""Up to so many parameters a Hessian is the shortest way: 8 MB a block's sums, and a solution in
+less than a second. Beyond it, first-order methods."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an estimator's constructor says about the way to the minimum.
+
+    tolerance    the largest partial derivative of the mean objective to end at; with a `spread`,
+                 the standard deviation of y, in units of the largest that the squared loss could
+                 have at the start, spread * sqrt(max_j mean x_j^2), whatever the units of y and X
+    max_iter     the most passes over the rows, that at the start aside
+    optimizer    by name; `auto` goes by the objective
+    say          hears of every iteration
+    """
+
+    tolerance: float
+    max_iter: int
+    optimizer: OptimizerName = "auto"
+    say: Callable[[Iteration], None] = lambda _: None
+    spread: float | None = None
+
+    def absolute(self, curvature: Floats) -> float:
+        """The tolerance of the gradient, given the objective's diagonal curvature, (M,)."""
+        if self.spread is None:
+            return self.tolerance
+        return self.tolerance * self.spread * float(np.sqrt(curvature.max()))
+
+
+def mean_objective(
+    model: LinearModel, l1: float, l2: float, fit_intercept: bool
+) -> Objective:
+    """(1 / sum w) sum w l + l1 |b|_1 + l2 / 2 |b|^2 over the coefficients b."""
+    penalised = np.zeros(model.parameters)
+    penalised[model.coefficients] = 1.0
+    return Objective(model, l1 * penalised, l2 * penalised, fit_intercept)
+
+
+def minimise(
+    objective: Objective, passes: Passes, settings: Settings, start: Floats | None
+) -> Descent:
+    """The minimum, from `start` (M,) or from the model without features."""
+    from lepton_dask.learn.train import Train
+
+    null = passes.null_model()
+    if start is not None:
+        null = replace(null, theta=start)
+    train = Train(
+        loss=objective.model.loss.name,
+        max_passes=settings.max_iter + 1,
+        tolerance=settings.absolute(null.curvature),
+    )
+    return descend(
+        train,
+        optimizer_for(objective, settings.optimizer),
+        StartedAt(passes, null),
+        on_iteration=settings.say,
+    )
+
+
+def optimizer_for(objective: Objective, name: OptimizerName) -> Optimizer[Any]:
+    """`auto`: the minimum of a quadratic by one solution, Newton's method where a Hessian is
+    affordable, else a first-order method; each in the form that the penalty and the loss need."""
+    from lepton_dask.learn.optimizers import (
+        Fista,
+        InteriorPoint,
+        Lbfgs,
+        Newton,
+        Normal,
+        ProxNewton,
+    )
+
+    small = objective.model.parameters <= HESSIAN_PARAMETERS
+    if not objective.model.loss.smooth:
+        return InteriorPoint()
+    if name == "fista" or (not objective.smooth and not small):
+        return Fista()
+    if not objective.smooth:
+        return ProxNewton()
+    if name == "lbfgs" or not small:
+        return Lbfgs()
+    if objective.model.loss.name == "squared":
+        return Normal()
+    return Newton()
+
+
+@dataclass(frozen=True)
+class StartedAt:
+    """Passes that start from a model which is known: that without features, or a fit before."""
+
+    passes: Passes
+    start: NullModel
+
+    def null_model(self) -> NullModel:
+        return self.start
+
+    def pilot(self) -> Pilot | None:
+        return self.passes.pilot()
+
+    def evaluate(self, query: Query) -> Evaluation:
+        return self.passes.evaluate(query)
+
+    def validation_loss(self, theta: Floats) -> float:
+        return self.passes.validation_loss(theta)
+
+    def validation_metric(self, theta: Floats, metric: str) -> float | None:
+        return self.passes.validation_metric(theta, metric)
