@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a bundle predicts without Dask
+    import dask.array as da
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
 class Sparse(NamedTuple):
-    """n rows over S columns, compressed by rows: row i holds `values[starts[i]:starts[i + 1]]` in
-    the `columns` there. starts (n + 1,) int64; columns int32, each in [0, S); values float32."""
+    """Columns of hashed text for n rows, compressed by rows (CSR).
+
+    Row i holds `values[k]` in column `columns[k]` for k from `starts[i]` to `starts[i + 1]`, each
+    column at most once, in any order. starts (n + 1,) int64; columns (nnz,) int32, each in [0, S);
+    values (nnz,) float32.
+    """
 
     starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
+    columns: Codes
     values: NDArray[np.float32]
 
 
@@ -27,11 +33,11 @@ class Block(NamedTuple):
     """One chunk's rows of a design matrix, in memory.
 
     dense (n, P) float64 or float32, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target
-    (n,) float64, for classes the class's index; weight (n,) float64; sparse, where there are
-    texts, n rows.
+    (n,) float64, for classes the index of the class; weight (n,) float64; sparse: None where no
+    text was hashed.
     """
 
-    dense: Floats
+    dense: Floats | NDArray[np.float32]
     codes: Codes
     target: Floats
     weight: Floats
@@ -40,12 +46,8 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns a design matrix has: `dense` P, the number of `levels` of each code column,
-    and `sparse` S.
-
-    A linear predictor over it has D coefficients: the P dense columns, the levels of the first
-    code column, of the second and so on, then the S sparse columns.
-    """
+    """Which columns a design matrix has: `dense` P of them, `levels[q]` for each code column q,
+    and `sparse` S of them, in this order among a linear model's coefficients."""
 
     dense: int
     levels: tuple[int, ...] = ()
@@ -66,16 +68,15 @@ class DesignMatrix:
     target (N,)   float64  0/1 for two classes, the number itself otherwise
     weight (N,)   float64  1 where the pipeline names no weight
 
-    `levels[q]` is the number of levels of code column q. A linear model over this matrix has
-    D = P + sum(levels) coefficients, in the order of `features`: the P dense columns, then the
-    levels of the first code column, of the second, and so on.
+    A linear model over this matrix has the D coefficients of its `layout`, in the order of
+    `features`.
     """
 
     dense: da.Array
     codes: da.Array
     target: da.Array
     weight: da.Array
-    levels: tuple[int, ...]
+    layout: Layout
     features: tuple[str, ...]
 
     @property

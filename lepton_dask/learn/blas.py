@@ -1,4 +1,4 @@
-"""BLAS as this package needs it: one thread, whatever the machine."""
+"""BLAS threads."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class _Loop(Generic[StateT]):
         passes: Passes,
         on_iteration: Callable[[Iteration], None],
     ) -> None:
-        self.passes = 0.0
+        self.passes: float = 0
         self._train = train
         self._optimizer = optimizer
         self._data = passes

@@ -1,4 +1,4 @@
-"""The linear model: what a pass must know beside the rows and the parameters."""
+"""A linear model's parameters: how many there are, and which is which."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lepton_dask.matrix import Layout
 
 @dataclass(frozen=True)
 class LinearModel:
-    """K linear predictors over the D columns of a layout, and the loss of a target given them.
+    """All that a pass over the rows must know beside the rows and theta.
 
-    theta (M,) is a matrix (D + 1, K) in C order, coefficient d of output k at d K + k and the K
-    intercepts last; behind it come the loss's own parameters (huber: its scale). K is the number
-    of classes of a multinomial loss, and 1 otherwise. `class_weights[c]` multiplies the weight of
-    the rows of class c.
+    theta (M,) is a matrix (D + 1, K) in C order, with D of `layout.coefficients`: the coefficient
+    of column d for output k is at d K + k, the K intercepts are the last row; then the loss's
+    `extra` parameters (huber: its scale sigma > 0). K is `outputs`, the number of classes of
+    multinomial and else 1. `class_weights` by class index multiply the rows' weights.
     """
 
     loss: Loss
@@ -25,16 +25,16 @@ class LinearModel:
 
     @property
     def parameters(self) -> int:
-        """M = (D + 1) K + what the loss has beside."""
+        """M = (D + 1) K + extra."""
         return (self.layout.coefficients + 1) * self.outputs + self.loss.extra
 
     @property
     def coefficients(self) -> slice:
-        """Where theta holds the coefficients."""
+        """Where in theta the D K coefficients are, the intercepts not among them."""
         return slice(0, self.layout.coefficients * self.outputs)
 
     @property
     def intercepts(self) -> slice:
-        """Where theta holds the intercepts."""
+        """Where in theta the K intercepts are."""
         start = self.layout.coefficients * self.outputs
         return slice(start, start + self.outputs)

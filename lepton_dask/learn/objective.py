@@ -13,8 +13,8 @@ import numpy as np
 
 from lepton_dask.errors import RunError
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.learn.penalty import shrink
-from lepton_dask.learn.sums import ChunkSums, ColumnSums
+from lepton_dask.learn.penalty import Penalty, shrink
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.matrix import Floats
 
 
@@ -24,7 +24,8 @@ class Evaluation:
     sum l1_j |theta_j|, which has none where a parameter is 0.
 
     `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
-    gradient, None where it was not asked for.
+    gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
+    minima, the one with the least coefficients is wanted, whatever the intercepts.
     """
 
     theta: Floats
@@ -32,6 +33,7 @@ class Evaluation:
     gradient: Floats
     l1: Floats | None = None
     hessian: Floats | None = None
+    intercepts: slice | None = None
 
     @cached_property
     def subgradient(self) -> Floats:
@@ -112,7 +114,7 @@ class Objective:
             if hessian is not None:
                 hessian[fixed, :] = hessian[:, fixed] = 0.0
                 hessian[fixed, fixed] = np.eye(self.model.outputs)
-        return Evaluation(theta, value, gradient, l1, hessian)
+        return Evaluation(theta, value, gradient, l1, hessian, self.model.intercepts)
 
     def null_model(self, sums: ColumnSums) -> NullModel:
         """Coefficients of 0 and the intercepts at link(weighted mean of y).
@@ -133,6 +135,24 @@ class Objective:
             curvature[: model.intercepts.stop] /= scale
             curvature[model.intercepts.stop :] = 1.0 / scale
         return NullModel(theta, curvature + self.l2)
+
+
+def unpenalised(model: LinearModel) -> Objective:
+    """The mean loss alone."""
+    nothing = np.zeros(model.parameters)
+    return Objective(model, nothing, nothing)
+
+
+def penalised(
+    model: LinearModel, penalty: Penalty, columns: Sequence[str], fit_intercept: bool = True
+) -> Objective:
+    """The objective of a penalty as a pipeline names it; `columns` (D,) are those that the
+    coefficients were made of."""
+    factors = np.repeat(penalty.by_feature(columns), model.outputs)
+    l1, l2 = np.zeros(model.parameters), np.zeros(model.parameters)
+    l1[model.coefficients] = penalty.l1 * factors
+    l2[model.coefficients] = penalty.l2 * factors
+    return Objective(model, l1, l2, fit_intercept)
 
 
 def smoothed_magnitude(b: Floats, mu: float) -> tuple[Floats, Floats, Floats]:
@@ -181,7 +201,7 @@ def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
         loss += chunk.loss
         weight += chunk.weight
         gradient += chunk.gradient
-        if hessian is not None:
+        if hessian is not None and chunk.hessian is not None:
             hessian += chunk.hessian
     if not weight > 0:
         raise _no_rows()
