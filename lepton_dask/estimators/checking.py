@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, check_X_y
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     validate_data,
@@ -28,9 +29,14 @@ def checked_rows(
     """
     if columns is None:
         X, y = validate_data(estimator, X, y, y_numeric=not classes, **NUMBERS)
-        return _rows(X, (), y, sample_weight)
-    validate_data(estimator, X, skip_check_array=True)
-    return _checked_frame(X, y, sample_weight, columns, classes, type(estimator).__name__)
+        checked = _rows(X, (), y, sample_weight)
+    else:
+        validate_data(estimator, X, skip_check_array=True)
+        name = type(estimator).__name__
+        checked = _checked_frame(X, y, sample_weight, columns, classes, name)
+    if classes:
+        check_classification_targets(checked.target)
+    return checked
 
 
 def checked_part(
@@ -43,11 +49,17 @@ def checked_part(
 ) -> CheckedRows:
     """The rows of one partition, of which there may be none; `name` is the estimator's."""
     if columns is not None:
-        return _checked_frame(X, y, sample_weight, columns, classes, name)
-    X, y = check_X_y(
-        X, y, y_numeric=not classes, estimator=name, ensure_min_samples=0, **NUMBERS
-    )
-    return _rows(X, (), y, sample_weight)
+        checked = _checked_frame(X, y, sample_weight, columns, classes, name)
+    else:
+        X, y = check_X_y(
+            X, y, y_numeric=not classes, estimator=name, ensure_min_samples=0, **NUMBERS
+        )
+        checked = _rows(X, (), y, sample_weight)
+    # check_classification_targets warns where many of a part's few rows have a class of their own.
+    target = checked.target
+    if classes and target.dtype.kind == "f" and np.any(target != np.floor(target)):
+        raise ValueError("Unknown label type: continuous. y holds numbers that are not classes")
+    return checked
 
 
 def new_rows(

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from lepton_dask.learn.descent import Descent, Iteration, Passes, descend
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective
 from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query
+from lepton_dask.learn.optimizers.fista import Fista
+from lepton_dask.learn.optimizers.interior_point import InteriorPoint
+from lepton_dask.learn.optimizers.lbfgs import Lbfgs
+from lepton_dask.learn.optimizers.newton import Newton
+from lepton_dask.learn.optimizers.normal import Normal
+from lepton_dask.learn.optimizers.prox_newton import ProxNewton
+from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
 
 OptimizerName = Literal["auto", "newton", "lbfgs", "fista"]
@@ -59,8 +68,6 @@ def minimise(
     objective: Objective, passes: Passes, settings: Settings, start: Floats | None
 ) -> Descent:
     """The minimum, from `start` (M,) or from the model without features."""
-    from lepton_dask.learn.train import Train
-
     null = passes.null_model()
     if start is not None:
         null = replace(null, theta=start)
@@ -69,26 +76,21 @@ def minimise(
         max_passes=settings.max_iter + 1,
         tolerance=settings.absolute(null.curvature),
     )
-    return descend(
-        train,
-        optimizer_for(objective, settings.optimizer),
-        StartedAt(passes, null),
-        on_iteration=settings.say,
-    )
+    optimizer = optimizer_for(objective, settings.optimizer)
+    # descend gives BLAS one thread, for good. This process is the user's, who gets them back.
+    with _blas().limit(limits=1, user_api="blas"):
+        return descend(train, optimizer, StartedAt(passes, null), on_iteration=settings.say)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # Looking for the libraries takes milliseconds, more than a small fit.
+    return ThreadpoolController()
 
 
 def optimizer_for(objective: Objective, name: OptimizerName) -> Optimizer[Any]:
     """`auto`: the minimum of a quadratic by one solution, Newton's method where a Hessian is
     affordable, else a first-order method; each in the form that the penalty and the loss need."""
-    from lepton_dask.learn.optimizers import (
-        Fista,
-        InteriorPoint,
-        Lbfgs,
-        Newton,
-        Normal,
-        ProxNewton,
-    )
-
     small = objective.model.parameters <= HESSIAN_PARAMETERS
     if not objective.model.loss.smooth:
         return InteriorPoint()

@@ -160,10 +160,8 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):
 
     def _loss(self, classes: int) -> Loss:
         if classes < 2:
-            raise ValueError(
-                "This solver needs samples of at least 2 classes in the data, but the data "
-                f"contains only one class: {self.classes_[0]!r}"
-            )
+            name = type(self).__name__
+            raise ValueError(f"{name} needs rows of at least 2 classes, and y has only one class")
         return Logistic() if classes == 2 else Multinomial()
 
     def _penalty(self, weight: float) -> Penalty:
