@@ -58,9 +58,7 @@ class Evaluate(Component):
     choose: Choose | None = None
 
 
-def evaluate_mistakes(
-    evaluate: Evaluate, loss: Loss, path: DocumentPath
-) -> tuple[Mistake, ...]:
+def evaluate_mistakes(evaluate: Evaluate, loss: Loss, path: DocumentPath) -> tuple[Mistake, ...]:
     """What the metrics ask for that a model of this loss cannot answer; `path` is the node's."""
     named = [((*path, "metrics", i), metric) for i, metric in enumerate(evaluate.metrics)]
     named += [((*path, "goals", i, "metric"), goal.metric) for i, goal in enumerate(evaluate.goals)]

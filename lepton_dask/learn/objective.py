@@ -44,9 +44,7 @@ class Evaluation:
         if self.l1 is None:
             return self.gradient
         at_zero = shrink(self.gradient, self.l1)
-        return np.where(
-            self.theta == 0, at_zero, self.gradient + self.l1 * np.sign(self.theta)
-        )
+        return np.where(self.theta == 0, at_zero, self.gradient + self.l1 * np.sign(self.theta))
 
     @cached_property
     def gradient_norm(self) -> float:

@@ -272,9 +272,7 @@ class Sweeps:
 
     def _by_chunk(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """function(shard, model, *arguments), one result a chunk, in chunk order."""
-        futures = self.dispatch.map(
-            name, function, self.shards.futures, self.model, *arguments
-        )
+        futures = self.dispatch.map(name, function, self.shards.futures, self.model, *arguments)
         return self.shards.in_order(self.dispatch.gather(futures))
 
 
@@ -335,7 +333,9 @@ def _predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Pred
     pin_blas()
     return [
         Predicted(
-            block.target, model.loss.inverse_link(linear_predictor(block, model, theta)), block.weight
+            block.target,
+            model.loss.inverse_link(linear_predictor(block, model, theta)),
+            block.weight,
         )
         for block in shard
     ]

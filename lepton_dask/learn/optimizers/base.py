@@ -18,6 +18,9 @@ Ending = Literal["converged", "stalled", "diverged"]
 MAX_HESSIAN_PARAMETERS = 4096
 """The Hessian of as many parameters takes 128 MiB, in every worker thread and in the client."""
 
+MAX_PILOT_PARAMETERS = 1500
+"""Above, a pilot's Hessian and its factor take seconds."""
+
 MAX_HALVINGS = 30
 """How often a step that led to a non-finite objective is halved before the fit has diverged."""
 
@@ -102,6 +105,10 @@ class Optimizer(Component, ABC, Generic[StateT]):
     def wants_pilot(self) -> bool:
         """Whether `start` has a use for a fit to a subsample."""
         return False
+
+    def seeded(self, seed: int) -> Optimizer[StateT]:  # noqa: ARG002 - for overrides
+        """This optimizer with what it draws at random drawn from `seed`."""
+        return self
 
     def initial_theta(self, null: Floats, seed: int) -> Floats:  # noqa: ARG002 - for overrides
         """Where to start, given the model without features: there, unless overridden."""

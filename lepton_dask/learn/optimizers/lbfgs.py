@@ -75,9 +75,7 @@ class Lbfgs(Optimizer[LbfgsState]):
     def wants_pilot(self) -> bool:
         return True
 
-    def start(
-        self, theta: Floats, curvature: Floats, pilot: Pilot | None = None
-    ) -> LbfgsState:
+    def start(self, theta: Floats, curvature: Floats, pilot: Pilot | None = None) -> LbfgsState:
         # A parameter without curvature has no gradient either, unless the start was far off.
         plain = 1.0 / np.where(curvature > 0, curvature, 1.0)
         root = None if pilot is None else inverse_root(preconditioner(pilot, curvature))
