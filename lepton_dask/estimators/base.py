@@ -114,7 +114,8 @@ class LinearEstimator(BaseEstimator):
             fit_intercept=bool(self.fit_intercept),
         )
         passes = parts.passes(objective, categories, labels)
-        descent = minimise(objective, passes, self._settings(summary), self._start(model))
+        settings, start = self._settings(summary), self._start(model)
+        descent = minimise(objective, passes, settings, summary.rows, start)
         self._columns, self._categories = columns, categories
         self._remember(descent, layout)
         if labels is not None:

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from lepton_dask.learn.descent import Descent, Iteration, Passes, descend
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective
-from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query
+from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS, Optimizer, Pilot, Query
 from lepton_dask.learn.optimizers.fista import Fista
 from lepton_dask.learn.optimizers.interior_point import InteriorPoint
 from lepton_dask.learn.optimizers.lbfgs import Lbfgs
@@ -25,9 +25,9 @@ from lepton_dask.matrix import Floats
 
 OptimizerName = Literal["auto", "newton", "lbfgs", "fista"]
 
-HESSIAN_PARAMETERS = 1000
-"""Up to so many parameters a Hessian is the shortest way: 8 MB a block's sums, and a solution in
-less than a second. Beyond it, first-order methods."""
+NEWTON_WORK = 1e9
+"""Multiplications of a Hessian, rows times parameters squared, up to which Newton's method is done
+before L-BFGS has begun: a fraction of a second."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def mean_objective(
 
 
 def minimise(
-    objective: Objective, passes: Passes, settings: Settings, start: Floats | None
+    objective: Objective, passes: Passes, settings: Settings, rows: int, start: Floats | None
 ) -> Descent:
-    """The minimum, from `start` (M,) or from the model without features."""
+    """The minimum over so many rows, from `start` (M,) or from the model without features."""
     null = passes.null_model()
     if start is not None:
         null = replace(null, theta=start)
@@ -76,7 +76,7 @@ def minimise(
         max_passes=settings.max_iter + 1,
         tolerance=settings.absolute(null.curvature),
     )
-    optimizer = optimizer_for(objective, settings.optimizer)
+    optimizer = optimizer_for(objective, settings.optimizer, rows)
     # descend gives BLAS one thread, for good. This process is the user's, who gets them back.
     with _blas().limit(limits=1, user_api="blas"):
         return descend(train, optimizer, StartedAt(passes, null), on_iteration=settings.say)
@@ -88,21 +88,26 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def optimizer_for(objective: Objective, name: OptimizerName) -> Optimizer[Any]:
-    """`auto`: the minimum of a quadratic by one solution, Newton's method where a Hessian is
-    affordable, else a first-order method; each in the form that the penalty and the loss need."""
-    small = objective.model.parameters <= HESSIAN_PARAMETERS
-    if not objective.model.loss.smooth:
+def optimizer_for(objective: Objective, name: OptimizerName, rows: int) -> Optimizer[Any]:
+    """The optimizer of a name in the form that the loss and the penalty need.
+
+    `auto`: the normal equations of least squares; else Newton's method where its Hessians are soon
+    made, and otherwise a first-order method.
+    """
+    model = objective.model
+    affordable = model.parameters <= MAX_HESSIAN_PARAMETERS
+    if not model.loss.smooth:
         return InteriorPoint()
-    if name == "fista" or (not objective.smooth and not small):
+    if name == "fista" or (not objective.smooth and not affordable):
         return Fista()
     if not objective.smooth:
         return ProxNewton()
-    if name == "lbfgs" or not small:
+    if name == "lbfgs" or not affordable:
         return Lbfgs()
-    if objective.model.loss.name == "squared":
+    if model.loss.name == "squared":
         return Normal()
-    return Newton()
+    soon = rows * model.parameters**2 <= NEWTON_WORK
+    return Newton() if soon or name == "newton" else Lbfgs()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from lepton_dask.estimators.base import Penalty
-from lepton_dask.estimators.fitting import HESSIAN_PARAMETERS, OptimizerName, Settings
+from lepton_dask.estimators.fitting import OptimizerName, Settings
 from lepton_dask.estimators.parameters import (
     check_choice,
     check_count,
@@ -23,7 +23,7 @@ from lepton_dask.learn.descent import Passes
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Loss, Squared
 from lepton_dask.learn.objective import Objective
-from lepton_dask.learn.optimizers.base import Query
+from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS, Query
 from lepton_dask.matrix import Floats
 
 EXACT = 1e-12
@@ -81,7 +81,7 @@ class LinearRegression(_SquaredRegressor):
         return Settings(EXACT, ENOUGH, spread=summary.spread)
 
     def _finished(self, theta: Floats, objective: Objective, passes: Passes) -> Floats:
-        if objective.model.parameters > HESSIAN_PARAMETERS:
+        if objective.model.parameters > MAX_HESSIAN_PARAMETERS:
             return theta
         return shortest(theta, objective, passes, float(self.tol))
 
