@@ -46,6 +46,16 @@ def data() -> Data:
     return Data(X, z, rng.normal(size=N), rng.uniform(0.2, 3.0, size=N))
 
 
+@pytest.fixture(autouse=True)
+def exact_huber(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn's HuberRegressor ends when its objective falls by less than 2e-9 of itself, and
+    has no parameter to say otherwise."""
+    monkeypatch.setattr(
+        "sklearn.linear_model._huber._get_additional_lbfgs_options_dict",
+        lambda *_: {"ftol": 0.0, "maxls": 100, "maxcor": 50, "maxfun": 100_000},
+    )
+
+
 class Case(NamedTuple):
     """An estimator, the kind of y, its parameters, and those that make each side exact."""
 
@@ -56,11 +66,12 @@ class Case(NamedTuple):
     theirs: dict[str, Any]
 
 
-LOGISTIC = {"tol": 1e-10}, {"tol": 1e-12, "max_iter": 100_000}
+LOGISTIC = {"tol": 1e-10}, {"tol": 1e-12, "max_iter": 100_000, "solver": "newton-cg"}
 SAGA = {"tol": 1e-10}, {"tol": 1e-12, "max_iter": 100_000, "solver": "saga"}
 LASSO = {"tol": 1e-12}, {"tol": 1e-14, "max_iter": 100_000}
 GENERALIZED = {"tol": 1e-10}, {"tol": 1e-10, "max_iter": 1000, "solver": "newton-cholesky"}
-HUBER = {"tol": 1e-10}, {"tol": 1e-12, "max_iter": 100_000}
+NOT_CONVEX = {"tol": 1e-10}, {"tol": 1e-10, "max_iter": 100_000}
+HUBER = {"tol": 1e-10}, {"tol": 1e-9, "max_iter": 100_000}
 
 CASES = [
     Case("LinearRegression", "numbers", {}, {}, {}),
@@ -87,11 +98,9 @@ CASES = [
     Case("GammaRegressor", "amounts", {"alpha": 0.2}, *GENERALIZED),
     Case("TweedieRegressor", "counts", {"alpha": 0.1, "power": 1.5}, *GENERALIZED),
     Case("TweedieRegressor", "amounts", {"alpha": 0.1, "power": 1.9}, *GENERALIZED),
-    Case("TweedieRegressor", "amounts", {"alpha": 0.1, "power": 3.0}, *GENERALIZED),
+    Case("TweedieRegressor", "amounts", {"alpha": 0.1, "power": 3.0}, *NOT_CONVEX),
     Case("TweedieRegressor", "numbers", {"alpha": 0.1, "power": 0.0}, *GENERALIZED),
-    Case(
-        "TweedieRegressor", "amounts", {"alpha": 0.1, "power": 0.0, "link": "log"}, *GENERALIZED
-    ),
+    Case("TweedieRegressor", "amounts", {"alpha": 0.1, "power": 0.0, "link": "log"}, *NOT_CONVEX),
     Case("HuberRegressor", "outliers", {"alpha": 0.0}, *HUBER),
     Case("HuberRegressor", "outliers", {"alpha": 20.0, "epsilon": 1.8}, *HUBER),
 ]
@@ -108,8 +117,10 @@ def label(case: Case) -> str:
 def test_coefficients_equal_those_of_scikit_learn(
     data: Data, case: Case, weighted: bool, fit_intercept: bool
 ) -> None:
-    own, reference = fitted_pair(
-        data.X, data.target(case.target), case, data.weight if weighted else None, fit_intercept
+    weight = data.weight if weighted else None
+    own, reference = (
+        fitted(package, data.X, data.target(case.target), case, weight, fit_intercept)
+        for package in (ours, theirs)
     )
     assert own.converged_
     np.testing.assert_allclose(own.coef_, reference.coef_, rtol=1e-6, atol=1e-6)
@@ -123,15 +134,20 @@ def test_coefficients_equal_those_of_scikit_learn(
 def test_predictions_with_constant_and_collinear_columns_equal_those_of_scikit_learn(
     data: Data, case: Case
 ) -> None:
+    """Where nothing is penalised, redundant columns change no prediction, and scikit-learn's
+    solvers of that case, which stumble over them, go without."""
     X = np.column_stack([data.X, np.full(N, 2.0), data.X[:, 1] - 2.0 * data.X[:, 3]])
     y = data.target(case.target)
-    own, reference = fitted_pair(X, y, case, data.weight, True)
+    own = fitted(ours, X, y, case, data.weight)
+    free = case.parameters.get("C") == np.inf or case.parameters.get("alpha") == 0
+    theirs_X = data.X if free else X
+    reference = fitted(theirs, theirs_X, y, case, data.weight)
     assert own.converged_
     for method in ("decision_function", "predict_proba"):
         if hasattr(own, method):
-            found, expected = (getattr(each, method)(X) for each in (own, reference))
+            found, expected = getattr(own, method)(X), getattr(reference, method)(theirs_X)
             np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-    found, expected = own.predict(X), reference.predict(X)
+    found, expected = own.predict(X), reference.predict(theirs_X)
     if y.dtype.kind == "f":
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     else:
@@ -220,13 +236,18 @@ def test_default_tolerances_are_close_to_the_minimum(data: Data, case: Case) -> 
     np.testing.assert_allclose(default.coef_, exact.coef_, rtol=1e-2, atol=1e-3)
 
 
-def fitted_pair(
-    X: np.ndarray, y: np.ndarray, case: Case, weight: np.ndarray | None, fit_intercept: bool
-) -> tuple[Any, Any]:
-    settings = {**case.parameters, "fit_intercept": fit_intercept}
-    own = getattr(ours, case.name)(**settings, **case.exact)
-    reference = getattr(theirs, case.name)(**settings, **case.theirs)
-    return own.fit(X, y, weight), reference.fit(X, y, weight)
+def fitted(
+    package: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    case: Case,
+    weight: np.ndarray | None,
+    fit_intercept: bool = True,
+) -> Any:
+    """The case's estimator, of ours or of theirs, fitted exactly."""
+    exact = case.exact if package is ours else case.theirs
+    estimator = getattr(package, case.name)
+    return estimator(fit_intercept=fit_intercept, **case.parameters, **exact).fit(X, y, weight)
 
 
 def pinball(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> float:

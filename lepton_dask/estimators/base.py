@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lepton_dask.estimators.checking import checked_rows, new_rows
 from lepton_dask.estimators.dask_rows import is_collection, over_partitions, pattern
-from lepton_dask.estimators.fitting import Settings, mean_objective, minimise
+from lepton_dask.estimators.fitting import Settings, has_converged, mean_objective, minimise
 from lepton_dask.estimators.frames import FrameColumns, frame_columns
 from lepton_dask.estimators.parts import LocalParts, Parts, dask_parts
 from lepton_dask.estimators.rows import (
@@ -163,7 +163,7 @@ class LinearEstimator(BaseEstimator):
     def _remember(self, descent: Descent, layout: Layout) -> None:
         self.n_iter_ = max(descent.iterations, 1)
         self.history_: tuple[Iteration, ...] = descent.history
-        self.converged_ = descent.stopped.code in {"tolerance", "stalled"}
+        self.converged_ = has_converged(descent)
         self.feature_names_out_ = np.array(self._feature_names(layout), dtype=object)
         if not self.converged_:
             warnings.warn(

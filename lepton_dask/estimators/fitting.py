@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from lepton_dask.learn.descent import Descent, Iteration, Passes, descend
 from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.losses import Loss
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective
 from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS, Optimizer, Pilot, Query
 from lepton_dask.learn.optimizers.fista import Fista
@@ -28,6 +29,10 @@ OptimizerName = Literal["auto", "newton", "lbfgs", "fista"]
 NEWTON_WORK = 1e9
 """Multiplications of a Hessian, rows times parameters squared, up to which Newton's method is done
 before L-BFGS has begun: a fraction of a second."""
+
+
+STALLED_SHARE, STALLED_GRADIENT = 1e-4, 1e-8
+"""What may be left of the gradient at the start, or in all, where no step is better any more."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,25 @@ def optimizer_for(objective: Objective, name: OptimizerName, rows: int) -> Optim
     if model.loss.name == "squared":
         return Normal()
     soon = rows * model.parameters**2 <= NEWTON_WORK
-    return Newton() if soon or name == "newton" else Lbfgs()
+    return Newton() if (soon and _convex(model.loss)) or name == "newton" else Lbfgs()
+
+
+def _convex(loss: Loss) -> bool:
+    """Whether a Hessian says where the minimum is: a Tweedie loss is convex for some powers."""
+    return loss.name != "tweedie" or 1.0 <= loss.parameters[0] <= 2.0
+
+
+def has_converged(descent: Descent) -> bool:
+    """Whether the minimum is reached: by a test, or because rounding allows no better step.
+
+    A stalled optimizer is taken at its word where the gradient says the same.
+    """
+    if descent.stopped.code == "tolerance":
+        return True
+    if descent.stopped.code != "stalled":
+        return False
+    first, last = descent.history[0].gradient_norm, descent.history[-1].gradient_norm
+    return last <= max(STALLED_SHARE * first, STALLED_GRADIENT)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Huber, Loss, Quantile
 from lepton_dask.matrix import Floats
 
-QUANTILE_PASSES = 500
+QUANTILE_PASSES = 2000
 """The interior point method takes some tens; more would not help it."""
 
 QUANTILE_TOLERANCE = 1e-10
