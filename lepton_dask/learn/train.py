@@ -30,7 +30,6 @@ from lepton_dask.learn.penalty import Penalty
 from lepton_dask.parts import Part
 from lepton_dask.suggest import counted
 
-
 ClassWeight = Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]]
 
 

@@ -9,8 +9,8 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import numpy as np
 
 from lepton_dask.component import Component
-from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.kernels.sums import Batch
+from lepton_dask.learn.objective import Evaluation
 from lepton_dask.matrix import Floats
 
 Ending = Literal["converged", "stalled", "diverged"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from lepton_dask.learn.kernels.compiler import kernel
 from lepton_dask.matrix import Floats
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def sweep_coordinates(
     hessian: Floats, slope: Floats, theta: Floats, l1: Floats, sweeps: int, tolerance: float
 ) -> float:
-    """Lowers q(theta) = slope'd + d'H d / 2 + sum l1_j |theta_j| one coordinate at a time, in place.
+    """Lowers q(theta) = slope'd + d'H d / 2 + sum l1_j |theta_j| a coordinate at a time, in place.
 
     `slope` (M,) is the gradient of the quadratic part at `theta` (M,), and is kept so. In each of
     at most `sweeps` rounds every coordinate that can move, then only those that are not 0 until

@@ -19,7 +19,7 @@ from lepton_dask.learn.optimizers.quadratic import newton_step
 from lepton_dask.matrix import Floats
 
 DECREMENT = 1e-16
-"""Half the Newton decrement is what a step may still win: at this share of the objective, rounding."""
+"""Half the Newton decrement is what a step may still win: rounding, at this share of J."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,7 @@ def _model_minimum(point: Evaluation) -> Floats:
     assert point.hessian is not None
     if point.l1 is None or not point.l1.any():
         return point.theta + newton_step(point.hessian, point.gradient, point.intercepts)
-    from lepton_dask.learn.optimizers.coordinate_descent import sweep_coordinates  # noqa: PLC0415
+    from lepton_dask.learn.optimizers.coordinate_descent import sweep_coordinates
 
     hessian = positive(point.hessian)
     theta, slope = point.theta.copy(), point.gradient.copy()

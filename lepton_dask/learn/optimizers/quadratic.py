@@ -117,7 +117,7 @@ def _cholesky(scaled: Floats) -> Floats | None:
         lower = np.linalg.cholesky(scaled)
     except np.linalg.LinAlgError:
         return None
-    return lower if float(np.min(np.diagonal(lower))) ** 2 > SOUND_PIVOT else None
+    return np.asarray(lower) if float(np.min(np.diagonal(lower))) ** 2 > SOUND_PIVOT else None
 
 
 def _shifted_cholesky(scaled: Floats) -> Floats | None:

@@ -8,17 +8,19 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from lepton_dask.learn.kernels.sums import Batch
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.optimizers.base import (
     MAX_HALVINGS,
+    Ending,
     Optimizer,
     Pilot,
     Query,
     State,
     at,
+    same,
 )
 from lepton_dask.learn.penalty import shrink
-from lepton_dask.learn.sums import Batch
 from lepton_dask.matrix import Floats
 
 SECOND = 0.999
@@ -32,7 +34,8 @@ class SgdState(State):
     """`order` has the epoch's batches, of which `taken` are done; `updates` counts all since the
     start or the last retreat. `velocity` and `squares` (M,) are the running means of the steps and
     of squared gradients. `loss` and `gradient` are sums over the epoch so far, `begin` is where it
-    began. `halvings` counts how often the rate had to be halved.
+    began, `safe` the last theta whose objective was finite. `halvings` counts how often the rate
+    had to be halved.
     """
 
     metric: Floats
@@ -40,6 +43,7 @@ class SgdState(State):
     velocity: Floats
     squares: Floats
     begin: Floats
+    safe: Floats
     gradient: Floats
     loss: float = 0.0
     taken: int = 0
@@ -62,8 +66,8 @@ class Sgd(Optimizer[SgdState]):
     algorithm 1). With l1 a step ends in its proximal step, as the step's own lengths measure it.
 
     Batches come in an order drawn anew for every epoch from `seed`, the run's where there is none.
-    An epoch's loss and gradient are the means of its batches', each at the theta that it met. An
-    epoch that meets a non-finite objective begins again at half the rate.
+    An epoch's loss and gradient are the means of its batches', each at the theta that it met. A
+    step to a non-finite objective is taken back, and the rate halved from there on.
     """
 
     name = "sgd"
@@ -95,6 +99,7 @@ class Sgd(Optimizer[SgdState]):
             velocity=nothing,
             squares=nothing,
             begin=theta,
+            safe=theta,
             gradient=nothing,
         )
 
@@ -108,7 +113,7 @@ class Sgd(Optimizer[SgdState]):
         mean = Evaluation(
             theta, state.loss / self.batches, state.gradient / self.batches, evaluation.l1
         )
-        ended = "stalled" if np.array_equal(theta, state.begin) else None
+        ended: Ending | None = "stalled" if same(theta, state.begin) else None
         return self._ask(
             replace(
                 state,
@@ -151,6 +156,7 @@ class Sgd(Optimizer[SgdState]):
         return replace(
             state,
             query=at(state.query, theta),
+            safe=new.theta,
             velocity=velocity,
             squares=squares,
             loss=state.loss + new.value,
@@ -160,22 +166,17 @@ class Sgd(Optimizer[SgdState]):
         )
 
     def _retreat(self, state: SgdState) -> SgdState:
-        """The epoch from its beginning, at rest, at half the rate."""
+        """The last step taken back: at rest where the objective was finite, at half the rate."""
         if state.halvings == MAX_HALVINGS:
             return replace(state, ended="diverged")
         nothing = np.zeros_like(state.begin)
-        return self._ask(
-            replace(
-                state,
-                query=at(state.query, state.begin),
-                velocity=nothing,
-                squares=nothing,
-                gradient=nothing,
-                loss=0.0,
-                taken=0,
-                updates=0,
-                halvings=state.halvings + 1,
-            )
+        return replace(
+            state,
+            query=at(state.query, state.safe),
+            velocity=nothing,
+            squares=nothing,
+            updates=0,
+            halvings=state.halvings + 1,
         )
 
     def _order(self, epoch: int) -> tuple[int, ...]:
