@@ -208,8 +208,7 @@ class Shards:
         The shards keep the chunks' lineage: what is lost with a worker is computed again. Let go
         of `matrix` afterwards, or the workers count the chunks' memory twice.
         """
-        columns = [matrix.dense, matrix.codes, matrix.target, matrix.weight]
-        known = {future.key: future for future in futures_of(columns)}
+        known = {future.key: future for future in futures_of(list(matrix.arrays))}
         blocks = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
         dispatch.wait(list(known.values()))
         chunks, futures = [], []
