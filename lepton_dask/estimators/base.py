@@ -113,7 +113,7 @@ class LinearEstimator(BaseEstimator):
             *self._penalty(_total_weight(summary, model.class_weights)),
             fit_intercept=bool(self.fit_intercept),
         )
-        passes = parts.passes(objective, categories, labels)
+        passes = parts.passes(objective, categories, labels, summary.rows)
         settings, start = self._settings(summary), self._start(model)
         descent = minimise(objective, passes, settings, summary.rows, start)
         self._columns, self._categories = columns, categories

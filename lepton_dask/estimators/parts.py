@@ -10,10 +10,13 @@ from lepton_dask.data.prepared import FittedCategory
 from lepton_dask.estimators.checking import checked_part
 from lepton_dask.estimators.dask_rows import beside, client, compute, partitions
 from lepton_dask.estimators.frames import FrameColumns
-from lepton_dask.estimators.rows import CheckedRows, Labels, Summary, block, summarise
+from lepton_dask.estimators.rows import CheckedRows, Labels, Summary, block, every, summarise
 from lepton_dask.estimators.rows import layout as layout_of
 from lepton_dask.learn.descent import Passes
+from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.optimizers.base import Pilot
+from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.matrix import Layout
 
 
@@ -31,6 +34,7 @@ class Parts(Protocol):
         objective: Objective,
         categories: Sequence[FittedCategory],
         labels: Labels | None,
+        rows: int,
     ) -> Passes:
         """Passes over the rows as blocks."""
 
@@ -52,12 +56,24 @@ class LocalParts:
         objective: Objective,
         categories: Sequence[FittedCategory],
         labels: Labels | None,
+        rows: int,
     ) -> Passes:
-        from lepton_dask.learn.local_passes import LocalPasses
+        blocks = [block(part, categories, labels) for part in self.checked if part.rows]
+        return PilotedPasses(objective, blocks)
 
-        return LocalPasses(
-            objective, [block(part, categories, labels) for part in self.checked if part.rows]
-        )
+
+@dataclass(frozen=True)
+class PilotedPasses(LocalPasses):
+    """Passes in this process whose pilot sees every so manieth row."""
+
+    def pilot(self) -> Pilot | None:
+        rows = sum(len(part.target) for part in self.blocks)
+        wanted = pilot_rows(self.objective, rows)
+        if not wanted:
+            return None
+        some = [every(part, rows // wanted) for part in self.blocks]
+        seen = sum(len(part.target) for part in some)
+        return fit_pilot(self.objective, some, seen / rows)
 
 
 @dataclass(frozen=True)
@@ -82,9 +98,14 @@ class ClusterParts:
         objective: Objective,
         categories: Sequence[FittedCategory],
         labels: Labels | None,
+        rows: int,
     ) -> Passes:
+        from lepton_dask.learn.passes import ShardPasses
+        from lepton_dask.learn.sweeps import Shards
+
         blocks = self.dispatch.map("block", block, self.checked, tuple(categories), labels)
-        raise NotImplementedError(blocks, objective)
+        shards = Shards.of_blocks(self.dispatch, blocks, objective.model.layout, rows)
+        return ShardPasses.over(self.dispatch, objective, shards, None)
 
 
 def dask_parts(

@@ -152,11 +152,29 @@ def block(
     )
 
 
+def every(rows: Block, step: int) -> Block:
+    """Every `step`-th row of a block, from the first."""
+    sparse = rows.sparse
+    if sparse is not None:
+        lengths = np.diff(sparse.starts)
+        kept = np.repeat(np.arange(len(lengths)) % step == 0, lengths)
+        starts = np.concatenate([[0], np.cumsum(lengths[::step])])
+        sparse = Sparse(starts, sparse.columns[kept], sparse.values[kept])
+    return Block(
+        np.ascontiguousarray(rows.dense[::step]),
+        np.ascontiguousarray(rows.codes[::step]),
+        np.ascontiguousarray(rows.target[::step]),
+        np.ascontiguousarray(rows.weight[::step]),
+        sparse,
+    )
+
+
 def _compressed(matrix: Any) -> Sparse:
+    # Hashed texts are float32; numbers that a user made keep their precision.
     return Sparse(
         np.asarray(matrix.indptr, dtype=np.int64),
         np.asarray(matrix.indices, dtype=np.int32),
-        np.asarray(matrix.data, dtype=np.float32),
+        np.asarray(matrix.data),
     )
 
 

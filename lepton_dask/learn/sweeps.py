@@ -219,6 +219,20 @@ class Shards:
         dispatch.wait(futures)
         return cls(tuple(futures), tuple(chunks), matrix.layout, matrix.features, matrix.rows)
 
+    @classmethod
+    def of_blocks(
+        cls, dispatch: Dispatch, blocks: Sequence[Future], layout: Layout, rows: int
+    ) -> Shards:
+        """Makes shards of tasks that each yield a Block, in chunk order, where these lie."""
+        dispatch.wait(list(blocks))
+        chunks, futures = [], []
+        for address, numbers in _by_thread(dispatch.client, blocks):
+            held = [blocks[number] for number in numbers]
+            futures.append(dispatch.submit("shard", tuple, held, on=address))
+            chunks.append(tuple(numbers))
+        dispatch.wait(futures)
+        return cls(tuple(futures), tuple(chunks), layout, (), rows)
+
     def in_order(self, results: Sequence[Sequence[T]]) -> list[T]:
         """One result a chunk, in chunk order, from the sequences that the shards' tasks gave."""
         return in_chunk_order(self.chunks, results)
