@@ -58,6 +58,11 @@ class Layout:
         """D = P + sum(levels) + S."""
         return self.dense + sum(self.levels) + self.sparse
 
+    @property
+    def row_bytes(self) -> int:
+        """Of a row in a Block of float64, without what its texts were hashed to."""
+        return 8 * (self.dense + 2) + 4 * len(self.levels)
+
 
 @dataclass(frozen=True)
 class DesignMatrix:

@@ -5,9 +5,10 @@ J(theta) = (1 / sum w) sum_i w_i l(y_i, z_i) + sum_j l1_j |theta_j| + 1/2 sum_j 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from lepton_dask.errors import RunError
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.penalty import Penalty, shrink
 from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
+from lepton_dask.learn.tree import added
 from lepton_dask.matrix import Floats
+
+WeightedT = TypeVar("WeightedT", ChunkSums, ColumnSums)
 
 
 @dataclass(frozen=True)
@@ -166,44 +170,34 @@ def smoothed_magnitude(b: Floats, mu: float) -> tuple[Floats, Floats, Floats]:
     return grown - mu * np.log1p(grown / (2.0 * mu)), b / (s + mu), mu / (s * (s + mu))
 
 
-def total_columns(chunks: Sequence[ColumnSums]) -> ColumnSums:
-    """The sum of the chunks' sums, added in the order given.
+def total_columns(chunks: Iterable[ColumnSums]) -> ColumnSums:
+    """The sum of the chunks' sums, as `added` brackets it.
 
     Raises RunError where no row has weight: a target has no mean then.
     """
-    if not chunks:
-        raise _no_rows()
-    target, squares = np.zeros_like(chunks[0].target), np.zeros_like(chunks[0].squares)
-    target_squares = weight = 0.0
-    for chunk in chunks:
-        target += chunk.target
-        target_squares += chunk.target_squares
-        weight += chunk.weight
-        squares += chunk.squares
-    if not weight > 0:
-        raise _no_rows()
-    return ColumnSums(target, target_squares, weight, squares)
+    return weighted(_total(chunks))
 
 
-def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
-    """The sum of the chunks' sums, added in the order given, whoever computed them.
+def total(chunks: Iterable[ChunkSums]) -> ChunkSums:
+    """The sum of the chunks' sums, as `added` brackets it.
 
     Raises RunError where no row has weight: the objective has no mean then.
     """
-    if not chunks:
+    return weighted(_total(chunks))
+
+
+def weighted(sums: WeightedT) -> WeightedT:
+    """The sums over all rows. Raises RunError where no row has weight: nothing has a mean then."""
+    if not sums.weight > 0:
         raise _no_rows()
-    loss = weight = 0.0
-    gradient = np.zeros_like(chunks[0].gradient)
-    hessian = None if chunks[0].hessian is None else np.zeros_like(chunks[0].hessian)
-    for chunk in chunks:
-        loss += chunk.loss
-        weight += chunk.weight
-        gradient += chunk.gradient
-        if hessian is not None and chunk.hessian is not None:
-            hessian += chunk.hessian
-    if not weight > 0:
-        raise _no_rows()
-    return ChunkSums(loss, weight, gradient, hessian)
+    return sums
+
+
+def _total(chunks: Iterable[WeightedT]) -> WeightedT:
+    try:
+        return added(chunks)
+    except ValueError as error:
+        raise _no_rows() from error
 
 
 def _no_rows() -> RunError:

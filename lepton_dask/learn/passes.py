@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lepton_dask.learn.metrics import scored_task
-from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
+from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import Pilot, Query
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
@@ -16,7 +16,7 @@ from lepton_dask.matrix import Floats
 class ShardPasses:
     """The `Passes` of descent.py over the shards of a training part and, maybe, a validation part.
 
-    The sums are added here, in chunk order, so that no bit depends on who computed them.
+    No bit of the sums depends on who computed them.
     """
 
     objective: Objective
@@ -34,17 +34,17 @@ class ShardPasses:
         )
 
     def null_model(self) -> NullModel:
-        return self.objective.null_model(total_columns(self.training.column_sums()))
+        return self.objective.null_model(weighted(self.training.column_sums()))
 
     def pilot(self) -> Pilot | None:
         return self.training.pilot(self.objective)
 
     def evaluate(self, query: Query) -> Evaluation:
-        sums = total(self.training.sums(query))
+        sums = weighted(self.training.sums(query))
         return self.objective.evaluate(query.theta, sums, query.smoothing)
 
     def validation_loss(self, theta: Floats) -> float:
-        sums = total(self._validated.sums(Query(theta)))
+        sums = weighted(self._validated.sums(Query(theta)))
         return sums.loss / sums.weight
 
     def validation_metric(self, theta: Floats, metric: str) -> float | None:

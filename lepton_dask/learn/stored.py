@@ -149,10 +149,8 @@ Shard = tuple[Block, ...] | StoredShard
 
 
 def make_shard(chunks: Sequence[Block | StoredBlock]) -> Shard:
-    """Of chunks on disk, or of chunks in memory; what came as the one where another is the other
-    becomes like the first."""
-    if chunks and isinstance(chunks[0], StoredBlock):
-        return StoredShard(
-            tuple(each if isinstance(each, StoredBlock) else store_block(each) for each in chunks)
-        )
-    return tuple(each.read() if isinstance(each, StoredBlock) else each for each in chunks)
+    """Of chunks that are all in memory, or all on disk."""
+    stored = tuple(chunk for chunk in chunks if isinstance(chunk, StoredBlock))
+    if stored:
+        return StoredShard(stored)
+    return tuple(chunk for chunk in chunks if isinstance(chunk, Block))

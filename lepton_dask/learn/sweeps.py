@@ -12,27 +12,35 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from dask.delayed import Delayed
 from distributed import Client, Future, KilledWorker, futures_of, wait
 
 from lepton_dask.errors import ClusterError, RunError
-from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.inference import Information
 from lepton_dask.learn.information import block_information
-from lepton_dask.learn.kernels import column_sums, linear_predictor, sweep_block
+from lepton_dask.learn.kernels import column_sums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
+from lepton_dask.learn.sampling import sample_share
+from lepton_dask.learn.shard_tasks import (
+    answer,
+    predict_shard,
+    sample_shard,
+    shard_sums,
+    with_sample,
+)
+from lepton_dask.learn.stored import make_shard
 from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.tallies import Predicted
+from lepton_dask.learn.tree import added_shards
 from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
 
 POLL_S = 0.5
 """How often a wait looks whether it should go on."""
 
-Shard = tuple[Block, ...]
 T = TypeVar("T")
 
 
@@ -188,11 +196,12 @@ def translated(error: BaseException) -> BaseException:
 
 @dataclass(frozen=True)
 class Shards:
-    """A design matrix in the workers' memory, the chunks of one worker thread in one task's result.
+    """A design matrix on the workers, the chunks of one worker thread in one task's result.
 
     A pass then costs one task a thread, however many chunks there are. `futures[s]` holds the
-    chunks `chunks[s]`, by number. Results are always taken apart by chunk and used in chunk order,
-    so that nothing computed depends on which chunks lie together.
+    chunks `chunks[s]`, by ascending number. What is summed over chunks is summed along one tree
+    (tree.py), and other results are taken apart by chunk and used in chunk order, so that nothing
+    computed depends on which chunks lie together.
     """
 
     futures: tuple[Future, ...]
@@ -202,40 +211,36 @@ class Shards:
     rows: int
 
     @classmethod
-    def place(cls, dispatch: Dispatch, matrix: DesignMatrix) -> Shards:
-        """Makes shards of a persisted matrix, where its chunks lie.
+    def of_chunks(
+        cls,
+        dispatch: Dispatch,
+        chunks: Sequence[Future],
+        layout: Layout,
+        features: tuple[str, ...],
+        rows: int,
+    ) -> Shards:
+        """Makes shards where the chunks lie, each a Block or a StoredBlock, all of one kind.
 
         The shards keep the chunks' lineage: what is lost with a worker is computed again. Let go
-        of `matrix` afterwards, or the workers count the chunks' memory twice.
+        of `chunks` afterwards.
         """
-        known = {future.key: future for future in futures_of(list(matrix.arrays))}
-        blocks = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
-        dispatch.wait(list(known.values()))
-        chunks, futures = [], []
-        for address, numbers in _by_thread(dispatch.client, [block[0] for block in blocks]):
-            held = [list(blocks[number]) for number in numbers]
-            futures.append(dispatch.submit("shard", _make_shard, held, on=address))
-            chunks.append(tuple(numbers))
+        dispatch.wait(chunks)
+        groups = _by_thread(dispatch.client, chunks)
+        futures = [
+            dispatch.submit("shard", make_shard, [chunks[number] for number in numbers], on=address)
+            for address, numbers in groups
+        ]
         dispatch.wait(futures)
-        return cls(tuple(futures), tuple(chunks), matrix.layout, matrix.features, matrix.rows)
+        held = tuple(tuple(numbers) for _, numbers in groups)
+        return cls(tuple(futures), held, layout, features, rows)
 
     @classmethod
-    def of_blocks(
-        cls, dispatch: Dispatch, blocks: Sequence[Future], layout: Layout, rows: int
-    ) -> Shards:
-        """Makes shards of tasks that each yield a Block, in chunk order, where these lie."""
-        dispatch.wait(list(blocks))
-        chunks, futures = [], []
-        for address, numbers in _by_thread(dispatch.client, blocks):
-            held = [blocks[number] for number in numbers]
-            futures.append(dispatch.submit("shard", tuple, held, on=address))
-            chunks.append(tuple(numbers))
-        dispatch.wait(futures)
-        return cls(tuple(futures), tuple(chunks), layout, (), rows)
-
-    def in_order(self, results: Sequence[Sequence[T]]) -> list[T]:
-        """One result a chunk, in chunk order, from the sequences that the shards' tasks gave."""
-        return in_chunk_order(self.chunks, results)
+    def place(cls, dispatch: Dispatch, matrix: DesignMatrix) -> Shards:
+        """The same of a persisted matrix; let go of `matrix` afterwards."""
+        known = {future.key: future for future in futures_of(list(matrix.arrays))}
+        arrays = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
+        chunks = dispatch.starmap("block", Block, arrays)
+        return cls.of_chunks(dispatch, chunks, matrix.layout, matrix.features, matrix.rows)
 
 
 @dataclass(frozen=True)
@@ -264,29 +269,52 @@ class Sweeps:
     shards: Shards
     model: LinearModel
 
-    def sums(self, query: Query) -> list[ChunkSums]:
-        """The sums of each chunk that answer a query, in chunk order."""
-        return self._by_chunk("pass", _sweep_shard, query)
+    def sums(self, query: Query) -> ChunkSums:
+        """The sums over all rows that answer a query."""
+        found: ChunkSums = self._sums("pass", answer, self.model, query)
+        return found
 
-    def column_sums(self) -> list[ColumnSums]:
-        """What the start of training needs of each chunk, in chunk order."""
-        return self._by_chunk("columns", _column_sums)
+    def column_sums(self) -> ColumnSums:
+        """What the start of training needs."""
+        found: ColumnSums = self._sums("columns", column_sums, self.model)
+        return found
 
-    def information(self, theta: Floats) -> list[Information]:
-        """What standard errors at theta (M,) need of each chunk, in chunk order."""
-        return self._by_chunk("information", _information, theta)
+    def information(self, theta: Floats) -> Information:
+        """What standard errors at theta (M,) need."""
+        found: Information = self._sums("information", block_information, self.model, theta)
+        return found
 
     def predict(self, theta: Floats) -> Predictions:
         """The model's predictions, left on the workers."""
         futures = self.dispatch.map(
-            "predict", _predict_shard, self.shards.futures, self.model, theta
+            "predict", predict_shard, self.shards.futures, self.model, theta
         )
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
 
-    def _by_chunk(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """function(shard, model, *arguments), one result a chunk, in chunk order."""
-        futures = self.dispatch.map(name, function, self.shards.futures, self.model, *arguments)
-        return self.shards.in_order(self.dispatch.gather(futures))
+    def with_sample(self, function: Callable[[Block, float], T]) -> T:
+        """function(rows, share): what one worker makes of a sample of the rows, the `share` of
+        all that `sample_share` says; the same rows whoever holds them. One round trip."""
+        share = sample_share(self.shards.rows, self.shards.layout)
+        samples = self.dispatch.starmap(
+            "sample",
+            sample_shard,
+            [(*shard, share) for shard in zip(self.shards.futures, self.shards.chunks, strict=True)],
+        )
+        fitted = self.dispatch.submit(
+            "pilot", with_sample, samples, self.shards.chunks, function, share
+        )
+        [found] = self.dispatch.gather([fitted])
+        return cast("T", found)
+
+    def _sums(self, name: str, of_block: Callable[..., Any], *arguments: Any) -> Any:
+        """The sum of of_block(block, *arguments) over the chunks."""
+        shards = self.shards
+        tasks = [
+            (shard, chunks, of_block, *arguments)
+            for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
+        ]
+        futures = self.dispatch.starmap(name, shard_sums, tasks)
+        return added_shards(shards.chunks, self.dispatch.gather(futures))
 
 
 def in_chunk_order(chunks: Sequence[Sequence[int]], results: Sequence[Sequence[T]]) -> list[T]:
@@ -311,44 +339,3 @@ def _by_thread(client: Client, chunks: Sequence[Future]) -> list[tuple[str, list
         for part in np.array_split(numbers, min(len(numbers), threads.get(address, 1))):
             groups.append((address, [int(number) for number in part]))
     return groups
-
-
-def _make_shard(chunks: Sequence[Sequence[Any]]) -> Shard:
-    return tuple(Block(*arrays) for arrays in chunks)
-
-
-def _sweep_shard(shard: Shard, model: LinearModel, query: Query) -> list[ChunkSums]:
-    pin_blas()
-    return [
-        sweep_block(
-            block,
-            model,
-            query.theta,
-            curvature=query.curvature,
-            smoothing=query.smoothing,
-            rows=query.batch,
-        )
-        for block in shard
-    ]
-
-
-def _column_sums(shard: Shard, model: LinearModel) -> list[ColumnSums]:
-    pin_blas()
-    return [column_sums(block, model) for block in shard]
-
-
-def _information(shard: Shard, model: LinearModel, theta: Floats) -> list[Information]:
-    pin_blas()
-    return [block_information(block, model, theta) for block in shard]
-
-
-def _predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predicted]:
-    pin_blas()
-    return [
-        Predicted(
-            block.target,
-            model.loss.inverse_link(linear_predictor(block, model, theta)),
-            block.weight,
-        )
-        for block in shard
-    ]

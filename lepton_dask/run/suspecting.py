@@ -16,7 +16,8 @@ from lepton_dask.learn.suspicion import (
     level_area,
     split_columns,
 )
-from lepton_dask.learn.sweeps import Shard, Shards
+from lepton_dask.learn.stored import Shard
+from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Floats
 from lepton_dask.run.values import FeaturesValue, PartName
 from lepton_dask.run.work import Work

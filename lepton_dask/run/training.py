@@ -14,9 +14,9 @@ from lepton_dask.data.prepared import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated, OptimizerChosen
 from lepton_dask.learn.descent import Descent, Iteration, descend
-from lepton_dask.learn.inference import Dependent, Estimate, estimates, total_information
+from lepton_dask.learn.inference import Dependent, Estimate, estimates
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.learn.objective import penalised, total_columns
+from lepton_dask.learn.objective import penalised, weighted
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Train, choose_optimizer
@@ -83,7 +83,7 @@ def _linear_model(
             at = (*work.at, "class_weight", unknown[0])
             raise UserError([Mistake(at, found, did_you_mean(unknown[0], labels))])
         return replace(linear, class_weights=by_label(train.class_weight, labels))
-    sums = total_columns(Sweeps(work.dispatch, training, linear).column_sums())
+    sums = weighted(Sweeps(work.dispatch, training, linear).column_sums())
     return replace(linear, class_weights=balanced(sums, len(classes)))
 
 
@@ -92,7 +92,7 @@ def _inference(work: Work, sweeps: Sweeps, descent: Descent) -> tuple[Estimate, 
     if descent.stopped.code == "max_passes":
         work.warn("no standard errors: the fit has not converged")
         return ()
-    information = total_information(sweeps.information(descent.theta))
+    information = sweeps.information(descent.theta)
     try:
         return estimates(sweeps.model, sweeps.shards.features, descent.theta, information)
     except Dependent as error:

@@ -1,0 +1,60 @@
+"""A fixed subset of a chunk's rows, for fits that are only to start others well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton_dask.matrix import Block, Layout, Sparse
+
+MOST_SHARE = 1 / 20
+MOST_ROWS = 50_000
+MOST_BYTES = 64e6
+
+
+def sample_share(rows: int, layout: Layout) -> float:
+    """Of `rows` rows, how many a sample has: a twentieth, and no more than MOST_ROWS rows and
+    MOST_BYTES bytes in all (without those of hashed text)."""
+    most = min(MOST_ROWS, MOST_BYTES / layout.row_bytes)
+    return min(MOST_SHARE, most / max(1, rows))
+
+
+def sample(block: Block, chunk: int, share: float) -> Block:
+    """About `share` of a chunk's rows: one from each run of 1 / share rows, at a place that is
+    random, so that no period of the table's shows, and that the chunk's number decides."""
+    n, step = len(block.target), 1.0 / share
+    starts = np.arange(0.0, n, step)
+    places = starts + np.random.default_rng(chunk).random(len(starts)) * step
+    rows = places[places < n].astype(np.intp)
+    sparse = None if block.sparse is None else _rows(block.sparse, rows)
+    return Block(
+        block.dense[rows], block.codes[rows], block.target[rows], block.weight[rows], sparse
+    )
+
+
+def concatenated(blocks: Sequence[Block]) -> Block:
+    """The rows of all blocks as one block."""
+    columns = [[block[i] for block in blocks] for i in range(4)]
+    dense, codes, target, weight = (np.concatenate(column) for column in columns)
+    return Block(dense, codes, target, weight, _joined([block.sparse for block in blocks]))
+
+
+def _rows(sparse: Sparse, rows: NDArray[np.intp]) -> Sparse:
+    counts = np.diff(sparse.starts)[rows]
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    places = np.arange(starts[-1]) + np.repeat(sparse.starts[rows] - starts[:-1], counts)
+    return Sparse(starts, sparse.columns[places], sparse.values[places])
+
+
+def _joined(parts: Sequence[Sparse | None]) -> Sparse | None:
+    present = [part for part in parts if part is not None]
+    if not present:
+        return None
+    counts = np.concatenate([np.diff(part.starts) for part in present])
+    return Sparse(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.concatenate([part.columns for part in present]),
+        np.concatenate([part.values for part in present]),
+    )
