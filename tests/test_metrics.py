@@ -272,7 +272,9 @@ def many_scored(name, chunks):
 
 def test_every_metric_of_many_classes_has_an_oracle_and_a_name_of_two_classes():
     assert set(OF_MANY) == set(MANY_ORACLES)
-    assert all(METRICS[name].greater_is_better == m.greater_is_better for name, m in OF_MANY.items())
+    assert all(
+        METRICS[name].greater_is_better == m.greater_is_better for name, m in OF_MANY.items()
+    )
 
 
 @pytest.mark.parametrize("ties", [True, False])

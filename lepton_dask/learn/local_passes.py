@@ -38,6 +38,7 @@ class LocalPasses:
                 curvature=query.curvature,
                 smoothing=query.smoothing,
                 rows=query.batch,
+                nearest=query.nearest,
             )
             for block in self.blocks
         ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import Pilot, Query
+from lepton_dask.learn.pilot import pilot_of_sample, pilot_rows
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
 from lepton_dask.matrix import Floats
@@ -37,7 +39,12 @@ class ShardPasses:
         return self.objective.null_model(weighted(self.training.column_sums()))
 
     def pilot(self) -> Pilot | None:
-        return self.training.pilot(self.objective)
+        rows = self.training.shards.rows
+        wanted = pilot_rows(self.objective, rows)
+        if wanted == 0:
+            return None
+        fit = partial(pilot_of_sample, self.objective)
+        return self.training.with_sample(wanted / rows, fit)
 
     def evaluate(self, query: Query) -> Evaluation:
         sums = weighted(self.training.sums(query))

@@ -22,6 +22,9 @@ ROWS_A_PARAMETER = 20
 MOST = 0.25
 """A subsample of a larger share costs as much as the passes that it saves."""
 
+ENOUGH_ROWS = 50_000
+"""More rows make the subsample's error no smaller than the steps after it do."""
+
 MAX_PASSES = 12
 NEGLIGIBLE = 0.01
 """Of the statistical error M / 2n of the objective: what a further Newton step need not win."""
@@ -36,7 +39,7 @@ def pilot_rows(objective: Objective, rows: int) -> int:
     M = objective.model.parameters
     if M > MAX_PILOT_PARAMETERS or not (objective.smooth and objective.model.loss.smooth):
         return 0
-    wanted = max(round(SHARE * rows), ROWS_A_PARAMETER * M)
+    wanted = max(min(round(SHARE * rows), ENOUGH_ROWS), ROWS_A_PARAMETER * M)
     return wanted if wanted <= MOST * rows else 0
 
 
@@ -81,6 +84,11 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
     if not (np.isfinite(point.hessian).all() and (np.diagonal(point.hessian) > 0).all()):
         return None
     return Pilot(point.theta, point.hessian, null.curvature + ridge, share)
+
+
+def pilot_of_sample(objective: Objective, sample: Block, share: float) -> Pilot | None:
+    """The same over one block, in the order in which samples are given away."""
+    return fit_pilot(objective, [sample], share)
 
 
 def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.kernels import linear_predictor, sweep_block
+from lepton_dask.learn.kernels.sums import ChunkSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.sampling import concatenated, sample
 from lepton_dask.learn.stored import Shard
-from lepton_dask.learn.kernels.sums import ChunkSums
 from lepton_dask.learn.tallies import Predicted
 from lepton_dask.learn.tree import Node, added_to_nodes, stacked
 from lepton_dask.matrix import Block, Floats
@@ -40,6 +40,7 @@ def answer(block: Block, model: LinearModel, query: Query) -> ChunkSums:
         curvature=query.curvature,
         smoothing=query.smoothing,
         rows=query.batch,
+        nearest=query.nearest,
     )
 
 
@@ -47,7 +48,9 @@ def predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predi
     pin_blas()
     return [
         Predicted(
-            block.target, model.loss.inverse_link(linear_predictor(block, model, theta)), block.weight
+            block.target,
+            model.loss.inverse_link(linear_predictor(block, model, theta)),
+            block.weight,
         )
         for block in shard
     ]

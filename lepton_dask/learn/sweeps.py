@@ -22,9 +22,9 @@ from lepton_dask.errors import ClusterError, RunError
 from lepton_dask.learn.inference import Information
 from lepton_dask.learn.information import block_information
 from lepton_dask.learn.kernels import column_sums
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
-from lepton_dask.learn.sampling import sample_share
 from lepton_dask.learn.shard_tasks import (
     answer,
     predict_shard,
@@ -33,8 +33,6 @@ from lepton_dask.learn.shard_tasks import (
     with_sample,
 )
 from lepton_dask.learn.stored import make_shard
-from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
-from lepton_dask.learn.tallies import Predicted
 from lepton_dask.learn.tree import added_shards
 from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
 
@@ -291,14 +289,16 @@ class Sweeps:
         )
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
 
-    def with_sample(self, function: Callable[[Block, float], T]) -> T:
-        """function(rows, share): what one worker makes of a sample of the rows, the `share` of
-        all that `sample_share` says; the same rows whoever holds them. One round trip."""
-        share = sample_share(self.shards.rows, self.shards.layout)
+    def with_sample(self, share: float, function: Callable[[Block, float], T]) -> T:
+        """function(rows, share): what one worker makes of a sample of about that share of the
+        rows; the same rows whoever holds them. One round trip."""
         samples = self.dispatch.starmap(
             "sample",
             sample_shard,
-            [(*shard, share) for shard in zip(self.shards.futures, self.shards.chunks, strict=True)],
+            [
+                (*shard, share)
+                for shard in zip(self.shards.futures, self.shards.chunks, strict=True)
+            ],
         )
         fitted = self.dispatch.submit(
             "pilot", with_sample, samples, self.shards.chunks, function, share

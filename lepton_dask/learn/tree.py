@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 SumsT = TypeVar("SumsT", bound=tuple[Any, ...])
-"""A NamedTuple of numbers, arrays, and None where there is nothing to add."""
+"""A NamedTuple of numbers, arrays, what else can be added, and None where there is nothing to."""
 
 
 class Node(NamedTuple):
@@ -85,8 +85,13 @@ def added_shards(chunks: Sequence[Sequence[int]], shards: Sequence[SumsT]) -> Su
 
 def stacked(sums: Sequence[SumsT]) -> SumsT:
     """Sums as one, an axis more in front of each entry: one array for a message, not many."""
-    columns = zip(*sums, strict=True)
-    return _like(sums[0], [None if c[0] is None else np.stack(c) for c in columns])
+    return _like(sums[0], [_stacked(column) for column in zip(*sums, strict=True)])
+
+
+def _stacked(column: tuple[Any, ...]) -> Any:
+    if column[0] is None:
+        return None
+    return np.stack(column) if isinstance(column[0], float | int | np.ndarray) else column
 
 
 def _root(nodes: Iterable[tuple[Node, SumsT]]) -> SumsT:
@@ -101,14 +106,12 @@ def _root(nodes: Iterable[tuple[Node, SumsT]]) -> SumsT:
 
 
 def _plus(one: SumsT, other: SumsT) -> SumsT:
-    return _like(
-        one, [None if a is None else a + b for a, b in zip(one, other, strict=True)]
-    )
+    return _like(one, [None if a is None else a + b for a, b in zip(one, other, strict=True)])
 
 
 def _of_stack(stack: SumsT, i: int) -> SumsT:
-    columns = [None if column is None else column[i] for column in stack]
-    return _like(stack, [c.item() if np.ndim(c) == 0 and c is not None else c for c in columns])
+    entries = [None if column is None else column[i] for column in stack]
+    return _like(stack, [each.item() if isinstance(each, np.generic) else each for each in entries])
 
 
 def _like(sums: SumsT, entries: list[Any]) -> SumsT:

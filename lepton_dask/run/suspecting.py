@@ -8,6 +8,7 @@ import numpy as np
 
 from lepton_dask.data.profile import Profile
 from lepton_dask.data.suspicion import bin_edges, like_ids
+from lepton_dask.learn.stored import Shard
 from lepton_dask.learn.suspicion import (
     SUSPICIOUS,
     Counts,
@@ -16,7 +17,6 @@ from lepton_dask.learn.suspicion import (
     level_area,
     split_columns,
 )
-from lepton_dask.learn.stored import Shard
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Floats
 from lepton_dask.run.values import FeaturesValue, PartName

@@ -68,10 +68,11 @@ def sweep_block(
     curvature: bool = False,
     smoothing: float = 0.0,
     rows: Batch | None = None,
+    nearest: float | None = None,
 ) -> ChunkSums:
     """Loss and gradient, and the Hessian where asked, over a chunk, or over a batch of its rows.
 
-    theta (M,). `smoothing` is quantile's mu. Temporary memory is a run of rows, whatever the
+    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves. Temporary memory is a run of rows, whatever the
     chunk's size. A chunk without rows sums to zeros; where the loss is not finite or theta not in
     its domain (huber: sigma <= 0) it is infinite. The sums depend on the arguments' values and
     shapes alone: not on alignment, threads or other blocks.
@@ -90,6 +91,10 @@ def sweep_block(
         sums = sweep_with_curvature(arrays, model, theta, smoothing, rows or WHOLE)
     else:
         sums = _sweep(arrays, model, theta, smoothing, rows or WHOLE)
+    if nearest is not None:
+        from lepton_dask.learn.kernels.nearest import nearest_rows
+
+        sums = sums._replace(near=nearest_rows(block, model, theta, nearest))
     return sums if np.isfinite(sums.loss) else sums._replace(loss=np.inf)
 
 
