@@ -117,11 +117,11 @@ class LinearEstimator(BaseEstimator):
         settings, start = self._settings(summary), self._start(model)
         descent = minimise(objective, passes, settings, summary.rows, start)
         self._columns, self._categories = columns, categories
-        self._remember(descent, layout)
         if labels is not None:
             self.classes_ = labels
         theta = self._finished(descent.theta, objective, passes)
         self._store(_taken_apart(theta, model))
+        self._remember(descent, summary, layout)
         return self
 
     def _parts(
@@ -160,10 +160,14 @@ class LinearEstimator(BaseEstimator):
             None if weights is None else tuple(weights.tolist()),
         )
 
-    def _remember(self, descent: Descent, layout: Layout) -> None:
+    def _reached(self, descent: Descent, summary: Summary) -> bool:  # noqa: ARG002 - for overrides
+        """Whether what is stored is the minimum."""
+        return has_converged(descent)
+
+    def _remember(self, descent: Descent, summary: Summary, layout: Layout) -> None:
         self.n_iter_ = max(descent.iterations, 1)
         self.history_: tuple[Iteration, ...] = descent.history
-        self.converged_ = has_converged(descent)
+        self.converged_ = self._reached(descent, summary)
         self.feature_names_out_ = np.array(self._feature_names(layout), dtype=object)
         if not self.converged_:
             warnings.warn(

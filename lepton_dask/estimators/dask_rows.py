@@ -30,7 +30,7 @@ def pattern(X: Any) -> Any:
 
 def partitions(value: Any) -> list[Any]:
     """One delayed object a partition of the rows, in order."""
-    if hasattr(value, "rechunk") and value.ndim == 2:
+    if hasattr(value, "rechunk") and value.ndim == 2 and value.numblocks[1] > 1:
         value = value.rechunk({1: -1})
     return list(np.ravel(value.to_delayed()))
 

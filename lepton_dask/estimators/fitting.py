@@ -82,9 +82,11 @@ def minimise(
         tolerance=settings.absolute(null.curvature),
     )
     optimizer = optimizer_for(objective, settings.optimizer, rows)
+    # A sample's minimum is no better a start than that of the fit before, or for few rows.
+    begun = StartedAt(passes, null, start is None and not _soon(objective.model, rows))
     # descend gives BLAS one thread, for good. This process is the user's, who gets them back.
     with _blas().limit(limits=1, user_api="blas"):
-        return descend(train, optimizer, StartedAt(passes, null), on_iteration=settings.say)
+        return descend(train, optimizer, begun, on_iteration=settings.say)
 
 
 @cache
@@ -111,8 +113,13 @@ def optimizer_for(objective: Objective, name: OptimizerName, rows: int) -> Optim
         return Lbfgs()
     if model.loss.name == "squared":
         return Normal()
-    soon = rows * model.parameters**2 <= NEWTON_WORK
-    return Newton() if (soon and _convex(model.loss)) or name == "newton" else Lbfgs()
+    newton = name == "newton" or (_soon(model, rows) and _convex(model.loss))
+    return Newton() if newton else Lbfgs()
+
+
+def _soon(model: LinearModel, rows: int) -> bool:
+    """Whether Hessians are soon made."""
+    return rows * model.parameters**2 <= NEWTON_WORK
 
 
 def _convex(loss: Loss) -> bool:
@@ -135,16 +142,18 @@ def has_converged(descent: Descent) -> bool:
 
 @dataclass(frozen=True)
 class StartedAt:
-    """Passes that start from a model which is known: that without features, or a fit before."""
+    """Passes that start from a model which is known: that without features, or a fit before.
+    `samples` is whether a fit to a subsample may come in between."""
 
     passes: Passes
     start: NullModel
+    samples: bool
 
     def null_model(self) -> NullModel:
         return self.start
 
     def pilot(self) -> Pilot | None:
-        return self.passes.pilot()
+        return self.passes.pilot() if self.samples else None
 
     def evaluate(self, query: Query) -> Evaluation:
         return self.passes.evaluate(query)

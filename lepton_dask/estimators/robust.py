@@ -18,6 +18,7 @@ from lepton_dask.estimators.parameters import (
 )
 from lepton_dask.estimators.regressor import LinearRegressor
 from lepton_dask.estimators.rows import Summary
+from lepton_dask.learn.descent import Descent
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Huber, Loss, Quantile
 from lepton_dask.matrix import Floats
@@ -26,6 +27,9 @@ QUANTILE_PASSES = 2000
 """The interior point method takes some tens; more would not help it."""
 
 QUANTILE_TOLERANCE = 1e-10
+
+NO_SCALE = 1e-8
+"""The scale of rounding, as a share of the standard deviation of y."""
 
 
 class HuberRegressor(LinearRegressor):
@@ -84,6 +88,10 @@ class HuberRegressor(LinearRegressor):
     def _store(self, fitted: Fitted) -> None:
         super()._store(fitted)
         self.scale_ = float(fitted.extra[0])
+
+    def _reached(self, descent: Descent, summary: Summary) -> bool:
+        # Where most rows fit exactly, the scale falls for ever, and all else stands still.
+        return super()._reached(descent, summary) or self.scale_ <= NO_SCALE * summary.spread
 
 
 class QuantileRegressor(LinearRegressor):
