@@ -191,11 +191,12 @@ def test_an_active_client_fits_on_its_workers(
 def test_fitting_dask_arrays_without_a_client_starts_no_cluster() -> None:
     code = """
 import sys
+import dask
 import dask.array as da
 import numpy as np
 import lepton_dask
 X = da.from_array(np.random.default_rng(0).normal(size=(40, 2)), chunks=(10, 2))
-lepton_dask.LogisticRegression().fit(X, X[:, 0] > 0).predict(X).compute(scheduler="synchronous")
+lepton_dask.LogisticRegression().fit(X, X[:, 0] > 0).predict(X).compute(scheduler=dask.get)
 assert "distributed" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

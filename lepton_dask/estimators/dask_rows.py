@@ -86,8 +86,8 @@ def compute(tasks: Sequence[Any]) -> list[Any]:
     thread."""
     import dask
 
-    scheduler = None if client() else "synchronous"
-    return list(dask.compute(*tasks, scheduler=scheduler))
+    # Given by name, the scheduler would be looked up in distributed, which takes a second to import.
+    return list(dask.compute(*tasks, scheduler=None if client() else dask.get))
 
 
 def in_memory(value: Any) -> Any:

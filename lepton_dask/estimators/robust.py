@@ -28,6 +28,9 @@ QUANTILE_PASSES = 2000
 
 QUANTILE_TOLERANCE = 1e-10
 
+EVALUATIONS = 10
+"""For each iteration of HuberRegressor."""
+
 NO_SCALE = 1e-8
 """The scale of rounding, as a share of the standard deviation of y."""
 
@@ -38,8 +41,8 @@ class HuberRegressor(LinearRegressor):
 
     `scale_` is s, and `outliers_` (n,) tells for each row of training whether its residual is
     beyond epsilon s; it is a lazy Dask array if X was a Dask collection. `tol` is the largest
-    partial derivative of the objective divided by sum w at the end; `max_iter`, how many passes
-    over the rows there may be.
+    partial derivative of the objective divided by sum w at the end. Of evaluations there may be ten
+    times `max_iter`: those of a scale below 0 are among them, which read no row.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class HuberRegressor(LinearRegressor):
         return Penalty(0.0, 2.0 * float(self.alpha) / weight)
 
     def _settings(self, summary: Summary) -> Settings:  # noqa: ARG002 - the contract's shape
-        return Settings(float(self.tol), int(self.max_iter))
+        return Settings(float(self.tol), EVALUATIONS * int(self.max_iter))
 
     def _start(self, model: LinearModel) -> Floats | None:
         return self._warm_start(model, (float(getattr(self, "scale_", 1.0)),))
