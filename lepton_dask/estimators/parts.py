@@ -104,7 +104,7 @@ class ClusterParts:
         from lepton_dask.learn.sweeps import Shards
 
         blocks = self.dispatch.map("block", block, self.checked, tuple(categories), labels)
-        shards = Shards.of_chunks(self.dispatch, blocks, objective.model.layout, (), rows)
+        shards = Shards.of_blocks(self.dispatch, blocks, objective.model.layout, (), rows)
         return ShardPasses.over(self.dispatch, objective, shards, None)
 
 
