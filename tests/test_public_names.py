@@ -58,7 +58,16 @@ def test_the_verbs_of_a_pipeline_are_these():
 
 def test_the_losses_optimizers_and_metrics_are_these():
     assert set(LOSSES) == {"squared", "logistic"}
-    assert set(OPTIMIZERS) == {"fista", "gradient_descent", "lbfgs"}
+    assert list(OPTIMIZERS) == [
+        "normal",
+        "newton",
+        "prox_newton",
+        "interior_point",
+        "lbfgs",
+        "gradient_descent",
+        "fista",
+        "sgd",
+    ]
     assert set(METRICS) == {
         "roc_auc",
         "log_loss",

@@ -8,7 +8,7 @@ from functools import partial
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import Pilot, Query
-from lepton_dask.learn.pilot import pilot_of_sample, pilot_pays
+from lepton_dask.learn.pilot import pilot_of_sample, pilot_rows
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
 from lepton_dask.matrix import Floats
@@ -39,9 +39,12 @@ class ShardPasses:
         return self.objective.null_model(weighted(self.training.column_sums()))
 
     def pilot(self) -> Pilot | None:
-        if not pilot_pays(self.objective, self.training.shards.rows):
+        rows = self.training.shards.rows
+        wanted = pilot_rows(self.objective, rows)
+        if wanted == 0:
             return None
-        return self.training.with_sample(partial(pilot_of_sample, self.objective))
+        fit = partial(pilot_of_sample, self.objective)
+        return self.training.with_sample(wanted / rows, fit)
 
     def evaluate(self, query: Query) -> Evaluation:
         sums = weighted(self.training.sums(query))

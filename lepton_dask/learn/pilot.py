@@ -11,27 +11,41 @@ from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.objective import NullModel, Objective
 from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS, Pilot, accepted
 from lepton_dask.learn.optimizers.newton import Newton
-from lepton_dask.learn.sampling import sample_share
 from lepton_dask.matrix import Block, Floats
 
-ROWS_A_PARAMETER = 10
-"""With fewer in the sample, its Hessian is more noise than curvature."""
+SHARE = 0.05
+"""Of the rows: more costs more than the passes that it saves."""
+
+ROWS_A_PARAMETER = 20
+"""With fewer, the subsample's Hessian is more noise than curvature."""
+
+MOST = 0.25
+"""A subsample of a larger share costs as much as the passes that it saves."""
+
+ENOUGH_ROWS = 50_000
+"""More rows make the subsample's error no smaller than the steps after it do."""
 
 MAX_PASSES = 12
 NEGLIGIBLE = 0.01
 """Of the statistical error M / 2n of the objective: what a further Newton step need not win."""
 
 
-def pilot_pays(objective: Objective, rows: int) -> bool:
-    """Whether a fit to a sample of `rows` rows saves more passes than it costs.
+def pilot_rows(objective: Objective, rows: int) -> int:
+    """How many of `rows` a pilot should see; 0 where it does not pay.
 
-    It does for a smooth objective with at most MAX_PILOT_PARAMETERS, where the sample has
-    ROWS_A_PARAMETER rows for each.
+    It pays for a smooth objective with at most MAX_PILOT_PARAMETERS, where ROWS_A_PARAMETER rows a
+    parameter are few beside all.
     """
-    model = objective.model
-    if model.parameters > MAX_PILOT_PARAMETERS or not (objective.smooth and model.loss.smooth):
-        return False
-    return sample_share(rows, model.layout) * rows >= ROWS_A_PARAMETER * model.parameters
+    M = objective.model.parameters
+    if M > MAX_PILOT_PARAMETERS or not (objective.smooth and objective.model.loss.smooth):
+        return 0
+    wanted = max(min(round(SHARE * rows), ENOUGH_ROWS), ROWS_A_PARAMETER * M)
+    return wanted if wanted <= MOST * rows else 0
+
+
+def pilot_pays(objective: Objective, rows: int) -> bool:
+    """Whether a fit to a subsample saves more passes over `rows` than it costs."""
+    return pilot_rows(objective, rows) > 0
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -7,18 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton_dask.matrix import Block, Layout, Sparse
-
-MOST_SHARE = 1 / 20
-MOST_ROWS = 50_000
-MOST_BYTES = 64e6
-
-
-def sample_share(rows: int, layout: Layout) -> float:
-    """Of `rows` rows, how many a sample has: a twentieth, and no more than MOST_ROWS rows and
-    MOST_BYTES bytes in all (without those of hashed text)."""
-    most = min(MOST_ROWS, MOST_BYTES / layout.row_bytes)
-    return min(MOST_SHARE, most / max(1, rows))
+from lepton_dask.matrix import Block, Sparse
 
 
 def sample(block: Block, chunk: int, share: float) -> Block:

@@ -25,7 +25,6 @@ from lepton_dask.learn.kernels import column_sums
 from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
-from lepton_dask.learn.sampling import sample_share
 from lepton_dask.learn.shard_tasks import (
     answer,
     predict_shard,
@@ -282,10 +281,9 @@ class Sweeps:
         )
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
 
-    def with_sample(self, function: Callable[[Block, float], T]) -> T:
-        """function(rows, share): what one worker makes of a sample of the rows, the `share` of
-        all that `sample_share` says; the same rows whoever holds them. One round trip."""
-        share = sample_share(self.shards.rows, self.shards.layout)
+    def with_sample(self, share: float, function: Callable[[Block, float], T]) -> T:
+        """function(rows, share): what one worker makes of a sample of about that share of the
+        rows; the same rows whoever holds them. One round trip."""
         samples = self.dispatch.starmap(
             "sample",
             sample_shard,
