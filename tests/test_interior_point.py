@@ -41,9 +41,7 @@ def passes_over(X, y, weight, quantile, l1=0.0, l2=0.0, fit_intercept=True, code
     on = np.ones(model.parameters)
     on[-1] = 0.0
     cuts = [0, len(y) // 3, len(y)]
-    blocks = [
-        Block(X[a:b], codes[a:b], y[a:b], weight[a:b]) for a, b in pairwise(cuts)
-    ]
+    blocks = [Block(X[a:b], codes[a:b], y[a:b], weight[a:b]) for a, b in pairwise(cuts)]
     return LocalPasses(Objective(model, l1 * on, l2 * on, fit_intercept), blocks)
 
 
