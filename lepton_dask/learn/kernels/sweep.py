@@ -41,10 +41,11 @@ def sweep_block(
 ) -> ChunkSums:
     """Loss and gradient, and the Hessian where asked, over a chunk, or over a batch of its rows.
 
-    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves. Temporary memory is a run of rows, whatever the
-    chunk's size. A chunk without rows sums to zeros; where the loss is not finite or theta not in
-    its domain (huber: sigma <= 0) it is infinite. The sums depend on the arguments' values and
-    shapes alone: not on alignment, threads or other blocks.
+    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves.
+    Temporary memory is a run of rows, whatever the chunk's size. A chunk without rows sums to
+    zeros; where the loss is not finite or theta not in its domain (huber: sigma <= 0) it is
+    infinite. The sums depend on the arguments' values and shapes alone: not on alignment, threads
+    or other blocks.
     """
     scale = float(theta[-1]) if model.loss.extra else 1.0
     if not scale > 0:
