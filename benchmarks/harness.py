@@ -171,7 +171,11 @@ class Bench:
     def finish(self) -> Path:
         """Prints the bars and writes NAME.json."""
         if self._bars:
-            note = "" if self.scale == 1.0 else f" (they are meant for scale 1, this is {self.scale:g})"
+            note = (
+                ""
+                if self.scale == 1.0
+                else f" (they are meant for scale 1, this is {self.scale:g})"
+            )
             self.say(f"bars{note}")
             for bar in self._bars:
                 self.say("  " + bar_line(bar))
@@ -231,6 +235,8 @@ def _row(case: Case, arm: str, runs: Sequence[Run], compared: set[str]) -> Row:
     seconds = tuple(run.seconds for run in runs)
     values = _medians([run.values for run in runs])
     return Row(case.name, arm, seconds, values, True if runs and arm in compared else None)
+
+
 def _medians(values: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
     """One value for each name: the runs' median of a number, the last of anything else."""
     result: dict[str, Value] = {}

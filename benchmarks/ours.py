@@ -7,7 +7,6 @@ workers, or without any where the kernel alone is measured.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from lepton_dask.learn.descent import Iteration, descend
 from lepton_dask.learn.kernel import pin_blas, sweep_block
 from lepton_dask.learn.losses import LOSSES
 from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.optimizers import OPTIMIZERS
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.sweeps import Dispatch, Shards
@@ -92,7 +92,11 @@ class Trainer:
         return self.cluster.pids()
 
     def fit(
-        self, tolerance: float, optimizer: str = "auto", max_passes: int = 500, loss: str = "logistic"
+        self,
+        tolerance: float,
+        optimizer: str = "auto",
+        max_passes: int = 500,
+        loss: str = "logistic",
     ) -> Fitted:
         """Trains; the clock runs from the first pass to the last."""
         train = Train(
@@ -119,12 +123,16 @@ class Trainer:
             losses=tuple(each.loss for each in heard),
         )
 
-    def iteration(self, theta: Floats) -> float:
-        """Seconds of one pass of loss and gradient, as the training loop asks for it."""
+    def optimizers(self) -> tuple[str, ...]:
+        """The names that a training may ask for, `auto` apart."""
+        return tuple(OPTIMIZERS)
+
+    def iteration(self, theta: Floats) -> tuple[float, float]:
+        """Seconds of one pass of loss and gradient, as the training loop asks for it; its value."""
         passes = self._passes("logistic")
         began = time.perf_counter()
-        passes.evaluate(theta)
-        return time.perf_counter() - began
+        evaluation = passes.evaluate(theta)
+        return time.perf_counter() - began, evaluation.value
 
     def kernel(self, theta: Floats) -> float:
         """Seconds that the slower worker spends in the kernel over the same chunks."""
@@ -209,9 +217,7 @@ class Kernel:
             )
             for rows in (slice(half), slice(half, None))
         ]
-        self._sums: dict[str, Any] = {"np.sum": np.sum}
         self._threads = ThreadPoolExecutor(2)
-        self._bytes = whole.dense.nbytes
         pin_blas()
 
     def close(self) -> None:
@@ -227,10 +233,19 @@ class Kernel:
         loss = sum(halves)
         return time.perf_counter() - began, loss
 
+    def by_numpy(self, theta: Floats) -> tuple[float, float]:
+        """The loss and the sum of the matrix, by plain numpy."""
+        loss = total = 0.0
+        for block in self._halves:
+            z = block.dense @ theta[:-1] + theta[-1]
+            loss += float(np.sum(np.logaddexp(0, z) - block.target * z))
+            total += float(block.dense.sum())
+        return loss, total
+
     def total(self, how: str) -> tuple[float, float]:
         """Seconds of a sum over the same dense memory by the same threads, and the sum."""
         add = compiled_sum() if how == "compiled" else np.sum
-        parts = [block.dense.reshape(-1) for block in self._halves]
+        parts = [block.dense.ravel() for block in self._halves]
         began = time.perf_counter()
         total = float(sum(self._threads.map(add, parts)))
         return time.perf_counter() - began, total
@@ -243,7 +258,7 @@ def compiled_sum() -> Any:
         import numba
 
         @numba.njit(nogil=True, fastmath=True)
-        def add(values):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def add(values):  # type: ignore[no-untyped-def]
             total = 0.0
             for i in range(values.shape[0]):
                 total += values[i]

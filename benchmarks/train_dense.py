@@ -43,10 +43,15 @@ def run(bench: Bench) -> None:
     iid = Problem("iid", bench.rows(1_000_000), 50)
     with ExitStack() as stack:
         case = _case(
-            bench, stack, iid, (OURS, SKLEARN["lbfgs"], DASK_ML, *list(SKLEARN.values())[1:], *GLUM.values())
+            bench,
+            stack,
+            iid,
+            (OURS, SKLEARN["lbfgs"], DASK_ML, *list(SKLEARN.values())[1:], *GLUM.values()),
         )
         measured = bench.measure(case)
-    bench.bar("iid: scikit-learn lbfgs / ours", measured.ratio("scikit-learn lbfgs", "ours"), ">=", 5)
+    bench.bar(
+        "iid: scikit-learn lbfgs / ours", measured.ratio("scikit-learn lbfgs", "ours"), ">=", 5
+    )
     bench.bar("iid: dask-ml lbfgs / ours", measured.ratio("dask-ml lbfgs", "ours"), ">=", 12)
     corr = Problem("corr", bench.rows(500_000), 100)
     with ExitStack() as stack:

@@ -28,9 +28,7 @@ class Trainer:
         self._X = whole.dense
         if problem.levels:
             categories = [
-                tabmat.CategoricalMatrix(
-                    np.ascontiguousarray(codes), categories=np.arange(count)
-                )
+                tabmat.CategoricalMatrix(np.ascontiguousarray(codes), categories=np.arange(count))
                 for codes, count in zip(whole.codes.T, problem.levels, strict=True)
             ]
             self._X = tabmat.SplitMatrix([tabmat.DenseMatrix(whole.dense), *categories])

@@ -28,9 +28,7 @@ class Trainer:
         self._X = whole.dense if not problem.levels else _one_hot(whole, problem.levels)
 
     def fit(self, tolerance: float, solver: str) -> Fit:
-        model = LogisticRegression(
-            C=self._C, tol=tolerance, solver=solver, max_iter=MAX_ITERATIONS
-        )
+        model = LogisticRegression(C=self._C, tol=tolerance, solver=solver, max_iter=MAX_ITERATIONS)
         with warnings.catch_warnings():
             # The harness judges what came out.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -41,7 +39,7 @@ class Trainer:
         return Fit(theta, seconds, int(np.max(model.n_iter_)))
 
 
-def _one_hot(whole, levels):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _one_hot(whole, levels):  # type: ignore[no-untyped-def]
     """[dense | one column a level] by rows: what OneHotEncoder beside a scaler would yield."""
     from scipy import sparse
 
