@@ -40,6 +40,15 @@ class StepProgressed(Event):
 
 
 @dataclass(frozen=True)
+class OptimizerChosen(Event):
+    """Which optimizer a training uses, and why."""
+
+    step: str
+    optimizer: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Iterated(Event):
     """One iteration of a training loop; `validation` is None where nothing validates."""
 

@@ -4,27 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a bundle predicts without Dask
+    import dask.array as da
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
+class Sparse(NamedTuple):
+    """Columns of hashed text for n rows, compressed by rows (CSR).
+
+    Row i holds `values[k]` in column `columns[k]` for k from `starts[i]` to `starts[i + 1]`, each
+    column at most once, in any order. starts (n + 1,) int64; columns (nnz,) int32, each in [0, S);
+    values (nnz,) float32.
+    """
+
+    starts: NDArray[np.int64]
+    columns: Codes
+    values: NDArray[np.float32]
+
+
 class Block(NamedTuple):
     """One chunk's rows of a design matrix, in memory.
 
-    dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target (n,)
-    float64; weight (n,) float64.
+    dense (n, P) float64 or float32, C-ordered; codes (n, Q) int32, each in [0, levels[q]); target
+    (n,) float64, for classes the index of the class; weight (n,) float64; sparse: None where no
+    text was hashed.
     """
 
-    dense: Floats
+    dense: Floats | NDArray[np.float32]
     codes: Codes
     target: Floats
     weight: Floats
+    sparse: Sparse | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns a design matrix has: `dense` P of them, `levels[q]` for each code column q,
+    and `sparse` S of them, in this order among a linear model's coefficients."""
+
+    dense: int
+    levels: tuple[int, ...] = ()
+    sparse: int = 0
+
+    @property
+    def coefficients(self) -> int:
+        """D = P + sum(levels) + S."""
+        return self.dense + sum(self.levels) + self.sparse
 
 
 @dataclass(frozen=True)
@@ -36,16 +68,15 @@ class DesignMatrix:
     target (N,)   float64  0/1 for two classes, the number itself otherwise
     weight (N,)   float64  1 where the pipeline names no weight
 
-    `levels[q]` is the number of levels of code column q. A linear model over this matrix has
-    D = P + sum(levels) coefficients, in the order of `features`: the P dense columns, then the
-    levels of the first code column, of the second, and so on.
+    A linear model over this matrix has the D coefficients of its `layout`, in the order of
+    `features`.
     """
 
     dense: da.Array
     codes: da.Array
     target: da.Array
     weight: da.Array
-    levels: tuple[int, ...]
+    layout: Layout
     features: tuple[str, ...]
 
     @property

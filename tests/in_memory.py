@@ -7,11 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from lepton_dask.learn.kernel import column_sums, linear_predictor, sweep_block
-from lepton_dask.learn.losses import LOSSES, Loss
-from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
+from lepton_dask.learn.kernels import linear_predictor, sweep_block
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.local_passes import LocalPasses
+from lepton_dask.learn.losses import chosen_loss
+from lepton_dask.learn.objective import Evaluation, NullModel, penalised
+from lepton_dask.learn.optimizers.base import Pilot, Query
 from lepton_dask.learn.penalty import Penalty
-from lepton_dask.matrix import Block, Floats
+from lepton_dask.matrix import Block, Floats, Layout
 
 
 def make_block(
@@ -44,7 +47,7 @@ def make_block(
 def split_block(block: Block, bounds: Sequence[int]) -> list[Block]:
     """The block cut at the given rows."""
     edges = [0, *bounds, len(block.target)]
-    return [Block(*(array[start:stop] for array in block)) for start, stop in pairwise(edges)]
+    return [Block(*(array[start:stop] for array in block[:4])) for start, stop in pairwise(edges)]
 
 
 def one_hot(block: Block, levels: Sequence[int]) -> Floats:
@@ -54,7 +57,7 @@ def one_hot(block: Block, levels: Sequence[int]) -> Floats:
 
 
 class BlockPasses:
-    """The training loop's passes over blocks in memory."""
+    """The training loop's passes over blocks in memory, with a validation part; counts them."""
 
     def __init__(
         self,
@@ -65,27 +68,30 @@ class BlockPasses:
         validation: Block | None = None,
         l1: float = 0.0,
     ) -> None:
-        self.loss: Loss = LOSSES[loss]
-        self.objective = Objective(self.loss, Penalty(l1=l1, l2=l2))
+        self.model = LinearModel(chosen_loss(loss), Layout(blocks[0].dense.shape[1], tuple(levels)))
+        columns = [f"x{j}" for j in range(self.model.layout.coefficients)]
+        self.objective = penalised(self.model, Penalty(l1=l1, l2=l2), columns)
         self.blocks, self.levels, self.validation = blocks, tuple(levels), validation
+        self.local = LocalPasses(self.objective, blocks)
         self.count = 0
 
     def null_model(self) -> NullModel:
-        sums = [column_sums(block, self.levels) for block in self.blocks]
-        return self.objective.null_model(total_columns(sums))
+        return self.local.null_model()
 
-    def evaluate(self, theta: Floats) -> Evaluation:
+    def pilot(self) -> Pilot | None:
+        return None
+
+    def evaluate(self, query: Query) -> Evaluation:
         self.count += 1
-        sums = [sweep_block(block, self.levels, self.loss, theta) for block in self.blocks]
-        return self.objective.evaluate(theta, total(sums))
+        return self.local.evaluate(query)
 
     def validation_loss(self, theta: Floats) -> float:
         assert self.validation is not None
-        sums = sweep_block(self.validation, self.levels, self.loss, theta)
+        sums = sweep_block(self.validation, self.model, theta)
         return sums.loss / sums.weight
 
     def validation_metric(self, theta: Floats, metric: str) -> float | None:
         assert self.validation is not None
         assert metric == "accuracy"
-        z = linear_predictor(self.validation, self.levels, theta)
+        z = linear_predictor(self.validation, self.model, theta)
         return float(np.mean((z > 0) == self.validation.target))

@@ -21,7 +21,7 @@ from lepton_dask.artifacts.side_table import SideTable
 from lepton_dask.data.columns import Columns
 from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
 from lepton_dask.errors import Mistake, UserError
-from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.links import LINKS
 from lepton_dask.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Model:
         if problems is not None:
             scored = np.array([problem is None for problem in problems], dtype=bool)
         linear = np.where(scored, linear, np.nan)
-        mean = LOSSES[self.loss].inverse_link(linear)
+        mean = LINKS[self.loss].inverse(linear)
         if self.classes is None:
             return Scores(linear, None, mean, problems, rows.others)
         probabilities = np.column_stack([1 - mean, mean])

@@ -11,6 +11,7 @@ from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.events import (
     Event,
     Iterated,
+    OptimizerChosen,
     RowsLost,
     RowsUnmatched,
     RunFailed,
@@ -46,6 +47,8 @@ def line(event: Event) -> str | None:
         case Warned():
             where = f"{event.step}: " if event.step else ""
             return f"warning: {where}{event.message}"
+        case OptimizerChosen():
+            return f"{event.step}: {event.optimizer}, {event.reason}"
         case Iterated() if _is_told(event.iteration):
             return f"{event.step}: {_progress_of(event)}"
     return None

@@ -175,7 +175,7 @@ def _check_evaluate(
     path: DocumentPath,
     mistakes: list[Mistake],
 ) -> None:
-    for loss in dict.fromkeys(model.loss for model in models):
+    for loss in dict.fromkeys(model.pointwise for model in models):
         mistakes += evaluate_mistakes(evaluate, loss, path)
     wanted: list[tuple[DocumentPath, Part]] = [
         ((*path, "goals", i, "part"), goal.part) for i, goal in enumerate(evaluate.goals)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lepton_dask.data.calendar import DatePart, date_part
 from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.matrix import Layout
 
 Label = str | bool | int | float
 Transform = Literal["log1p", "none"]
@@ -163,9 +164,20 @@ class Prepared:
         return (*names, *(name for code in self.codes for name in code.features))
 
     @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The column that every coefficient was made of."""
+        names = [number.column for number in self.numbers]
+        return (*names, *(code.column for code in self.codes for _ in code.features))
+
+    @property
     def levels(self) -> tuple[int, ...]:
         """The number of levels of every code column, other and missing included."""
         return tuple(len(code.features) for code in self.codes)
+
+    @property
+    def layout(self) -> Layout:
+        """Which columns its rows have."""
+        return Layout(len(self.numbers), self.levels)
 
     @property
     def classes(self) -> tuple[Label, ...] | None:

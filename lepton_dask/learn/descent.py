@@ -9,9 +9,9 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from lepton_dask.learn.kernel import pin_blas
+from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.objective import Evaluation, NullModel
-from lepton_dask.learn.optimizers.base import Optimizer, State, accepted
+from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query, State, accepted
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
 
@@ -20,13 +20,16 @@ StateT = TypeVar("StateT", bound=State)
 
 
 class Passes(Protocol):
-    """What the loop needs of the data; theta is (D + 1,)."""
+    """What the loop needs of the data; theta is (M,)."""
 
     def null_model(self) -> NullModel:
         """The model without features, by one look at the columns."""
 
-    def evaluate(self, theta: Floats) -> Evaluation:
-        """The objective on the training part, by one pass over it."""
+    def evaluate(self, query: Query) -> Evaluation:
+        """The objective on the training part, by one pass over the rows that are asked about."""
+
+    def pilot(self) -> Pilot | None:
+        """A fit to a subsample; None where it would be too small, or too large, to help."""
 
     def validation_loss(self, theta: Floats) -> float:
         """The mean loss on the validation part, without the penalty."""
@@ -44,7 +47,7 @@ class Iteration:
     """
 
     iteration: int
-    passes: int
+    passes: float
     seconds: float
     loss: float
     gradient_norm: float
@@ -64,12 +67,16 @@ class Stop:
 
 @dataclass(frozen=True)
 class Descent:
-    """What came out of training; `theta` (D + 1,), the intercept last."""
+    """What came out of training: `theta` (M,).
+
+    `passes` over the training rows are counted in full ones: a batch, and the subsample of a
+    pilot, as their share of the rows. The pilot's own iterations count once each.
+    """
 
     theta: Floats
     optimizer: str
     iterations: int
-    passes: int
+    passes: float
     seconds: float
     stopped: Stop
     history: tuple[Iteration, ...]
@@ -95,15 +102,18 @@ def descend(
     pin_blas()
     loop = _Loop(train, optimizer, passes, on_iteration)
     null = passes.null_model()
+    pilot = passes.pilot() if optimizer.wants_pilot else None
     drawn = optimizer.initial_theta(null.theta, seed)
     # What no row has, no gradient ever moves: a start drawn at random would stay, as noise in
     # every prediction for a level that training had not seen.
     theta = np.where(null.curvature > 0, drawn, null.theta)
-    state = optimizer.start(theta, null.curvature)
+    if pilot is not None:
+        loop.passes += pilot.share
+    state = optimizer.start(theta, null.curvature, pilot)
     while True:
         check()
-        evaluation = passes.evaluate(state.theta)
-        loop.passes += 1
+        evaluation = passes.evaluate(state.query)
+        loop.passes += state.query.share
         before, state = state.point, optimizer.step(state, evaluation)
         stop = loop.after_iteration(state) if state.point is not before else None
         stop = stop or loop.after_pass(state)
@@ -130,7 +140,7 @@ class _Loop(Generic[StateT]):
         passes: Passes,
         on_iteration: Callable[[Iteration], None],
     ) -> None:
-        self.passes = 0
+        self.passes: float = 0
         self._train = train
         self._optimizer = optimizer
         self._data = passes
@@ -155,6 +165,8 @@ class _Loop(Generic[StateT]):
         """Whether there can be another pass."""
         if state.ended == "diverged":
             return Stop("diverged", "the objective is not finite, however short the step")
+        if state.ended == "converged":
+            return Stop("tolerance", f"the {self._optimizer.name} optimizer has converged")
         if state.ended == "stalled":
             norm = accepted(state).gradient_norm
             return Stop("stalled", f"no step lowers the objective further; gradient {norm:.3g}")
@@ -162,8 +174,8 @@ class _Loop(Generic[StateT]):
             return None
         if self._best is None and self._history[-1].loss > self._history[0].loss:
             rise = f"{self._history[0].loss:.3g} to {self._history[-1].loss:.3g}"
-            return Stop("diverged", f"the objective rose from {rise} in {self.passes} passes")
-        return Stop("max_passes", f"{self.passes} passes, as many as max_passes allows")
+            return Stop("diverged", f"the objective rose from {rise} in {self.passes:.4g} passes")
+        return Stop("max_passes", f"{self.passes:.4g} passes, as many as max_passes allows")
 
     def outcome(self, state: StateT, stop: Stop) -> Descent:
         if state.point is None or stop.code == "max_passes":

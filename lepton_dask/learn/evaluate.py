@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from lepton_dask.component import Component
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.goal import MetricName, check_direction, within
-from lepton_dask.learn.losses import LossName
+from lepton_dask.learn.losses import Loss
 from lepton_dask.learn.metrics import THRESHOLDED, metric_mistake
 from lepton_dask.parts import Part
 
@@ -59,7 +59,7 @@ class Evaluate(Component):
 
 
 def evaluate_mistakes(
-    evaluate: Evaluate, loss: LossName, path: DocumentPath
+    evaluate: Evaluate, loss: Loss, path: DocumentPath
 ) -> tuple[Mistake, ...]:
     """What the metrics ask for that a model of this loss cannot answer; `path` is the node's."""
     named = [((*path, "metrics", i), metric) for i, metric in enumerate(evaluate.metrics)]

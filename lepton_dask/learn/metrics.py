@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lepton_dask.learn.losses import LOSSES, Task
+from lepton_dask.learn.losses import Loss, Task
 from lepton_dask.learn.ranking import RangeTally, concordance
 from lepton_dask.learn.tallies import ClassTally, NumberTally
 
@@ -170,10 +170,10 @@ THRESHOLDED = tuple(m.name for m in _ALL if isinstance(m, ClassMetric) and m.thr
 """The metrics that depend on the decision threshold."""
 
 
-def metric_mistake(metric: str, loss: str) -> str | None:
+def metric_mistake(metric: str, loss: Loss) -> str | None:
     """Why a model of `loss` has no such metric, in words; None where it has."""
     wanted = METRICS[metric].kind
-    if LOSSES[loss].task == wanted:
+    if loss.task == wanted:
         return None
     target = "a two-class target" if wanted == "classification" else "a numeric target"
-    return f"{metric} needs {target}; the loss is {loss}"
+    return f"{metric} needs {target}; the loss is {loss.name}"

@@ -1,6 +1,6 @@
-"""The objective, the intercept free:
+"""The objective, the intercepts free:
 
-J(theta) = (1 / sum w) sum_i w_i l(y_i, z_i) + l1 |b|_1 + (l2 / 2) |b|^2.
+J(theta) = (1 / sum w) sum_i w_i l(y_i, z_i) + sum_j l1_j |theta_j| + 1/2 sum_j l2_j theta_j^2.
 """
 
 from __future__ import annotations
@@ -12,34 +12,39 @@ from functools import cached_property
 import numpy as np
 
 from lepton_dask.errors import RunError
-from lepton_dask.learn.kernel import ChunkSums, ColumnSums
-from lepton_dask.learn.losses import Loss
+from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.penalty import Penalty, shrink
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.matrix import Floats
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The objective at `theta` (D + 1,): its value, and the gradient (D + 1,) of all of it but
-    l1 |b|_1, which has none where a coefficient is 0."""
+    """The objective at `theta` (M,): its value, and the gradient (M,) of all of it but
+    sum l1_j |theta_j|, which has none where a parameter is 0.
+
+    `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
+    gradient, None where it was not asked for.
+    """
 
     theta: Floats
     value: float
     gradient: Floats
-    l1: float = 0.0
+    l1: Floats | None = None
+    hessian: Floats | None = None
 
     @cached_property
     def subgradient(self) -> Floats:
-        """The smallest subgradient (D + 1,), 0 at the minimum alone; without l1 the gradient.
+        """The smallest subgradient (M,), 0 at the minimum alone; without l1 the gradient.
 
-        g_j + l1 sign(b_j) where b_j is not 0, else what l1 leaves of g_j.
+        g_j + l1_j sign(theta_j) where theta_j is not 0, else what l1_j leaves of g_j.
         """
-        if self.l1 == 0.0:
+        if self.l1 is None:
             return self.gradient
-        smallest = self.gradient.copy()
-        b, g = self.theta[:-1], self.gradient[:-1]
-        smallest[:-1] = np.where(b == 0, shrink(g, self.l1), g + self.l1 * np.sign(b))
-        return smallest
+        at_zero = shrink(self.gradient, self.l1)
+        return np.where(
+            self.theta == 0, at_zero, self.gradient + self.l1 * np.sign(self.theta)
+        )
 
     @cached_property
     def gradient_norm(self) -> float:
@@ -54,39 +59,111 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class NullModel:
-    """The model without features, and the diagonal of the objective's Hessian there, (D + 1,)."""
+    """The model without features, and the diagonal of the objective's Hessian there, (M,)."""
 
     theta: Floats
     curvature: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Objective:
-    """A loss with its penalty."""
+    """A linear model with its penalty.
 
-    loss: Loss
-    penalty: Penalty
+    l1 (M,) and l2 (M,) are 0 for what is free: intercepts, and parameters beside the linear
+    predictor. Without `fit_intercept` the intercepts stay at 0: their partial derivatives are 0,
+    and their rows of the Hessian those of the identity.
+    """
 
-    def evaluate(self, theta: Floats, sums: ChunkSums) -> Evaluation:
-        """J and the gradient of its smooth part from the sums over all rows."""
-        coefficients = theta[:-1]
-        gradient = sums.gradient / sums.weight
-        gradient[:-1] += self.penalty.smooth_gradient(coefficients)
-        value = sums.loss / sums.weight + self.penalty.value(coefficients)
-        return Evaluation(theta, value, gradient, self.penalty.l1)
+    model: LinearModel
+    l1: Floats
+    l2: Floats
+    fit_intercept: bool = True
+
+    @cached_property
+    def smooth(self) -> bool:
+        """Whether there is a gradient everywhere, for a loss that has one."""
+        return not self.l1.any()
+
+    def evaluate(self, theta: Floats, sums: ChunkSums, smoothing: float = 0.0) -> Evaluation:
+        """J, and derivatives of its smooth part, from the sums over all rows at theta.
+
+        With `smoothing` mu > 0 the kinks of the penalty are rounded as those of the loss are, by
+        `smoothed_magnitude`.
+        """
+        gradient = sums.gradient / sums.weight + self.l2 * theta
+        hessian = None
+        if sums.hessian is not None:
+            hessian = sums.hessian / sums.weight
+            hessian[np.diag_indices_from(hessian)] += self.l2
+        value = sums.loss / sums.weight + 0.5 * float((self.l2 * theta) @ theta)
+        l1: Floats | None = None if self.smooth else self.l1
+        if l1 is not None and smoothing > 0:
+            magnitude, slope, bend = smoothed_magnitude(theta, smoothing)
+            value += float(l1 @ magnitude)
+            gradient += l1 * slope
+            if hessian is not None:
+                hessian[np.diag_indices_from(hessian)] += l1 * bend
+            l1 = None
+        elif l1 is not None:
+            value += float(l1 @ np.abs(theta))
+        if not self.fit_intercept:
+            fixed = self.model.intercepts
+            gradient[fixed] = 0.0
+            if hessian is not None:
+                hessian[fixed, :] = hessian[:, fixed] = 0.0
+                hessian[fixed, fixed] = np.eye(self.model.outputs)
+        return Evaluation(theta, value, gradient, l1, hessian)
 
     def null_model(self, sums: ColumnSums) -> NullModel:
-        """Zeros, and the intercept at link(weighted mean of y).
+        """Coefficients of 0 and the intercepts at link(weighted mean of y).
 
-        All rows share one z there, so the Hessian's diagonal is d2l/dz2 mean(x_j^2) + l2.
+        All rows share one z there, so the Hessian's diagonal is d2l/dz2 mean(x_j^2) + l2_j.
         """
-        mean = np.asarray(sums.target / sums.weight)
-        theta = np.zeros(len(sums.squares) + 1)
-        theta[-1] = self.loss.link(mean)
-        bend = float(self.loss.curvature(mean, theta[-1:])[0])
-        curvature = np.full(len(theta), bend)
-        curvature[:-1] = bend * sums.squares / sums.weight + self.penalty.l2
-        return NullModel(theta, curvature)
+        model = self.model
+        mean = sums.target / sums.weight
+        theta, curvature = np.zeros(model.parameters), np.zeros(model.parameters)
+        theta[model.intercepts] = model.loss.link(mean) if self.fit_intercept else 0.0
+        bend = np.asarray(model.loss.null_curvature(mean), dtype=np.float64)
+        squares = np.append(sums.squares / sums.weight, 1.0)
+        curvature[: model.intercepts.stop] = np.outer(squares, bend).ravel()
+        if model.loss.extra:
+            variance = max(sums.target_squares / sums.weight - float(mean[0]) ** 2, 0.0)
+            scale = float(np.sqrt(variance)) or 1.0
+            theta[model.intercepts.stop :] = scale
+            curvature[: model.intercepts.stop] /= scale
+            curvature[model.intercepts.stop :] = 1.0 / scale
+        return NullModel(theta, curvature + self.l2)
+
+
+def unpenalised(model: LinearModel) -> Objective:
+    """The mean loss alone."""
+    nothing = np.zeros(model.parameters)
+    return Objective(model, nothing, nothing)
+
+
+def penalised(
+    model: LinearModel, penalty: Penalty, columns: Sequence[str], fit_intercept: bool = True
+) -> Objective:
+    """The objective of a penalty as a pipeline names it; `columns` (D,) are those that the
+    coefficients were made of."""
+    factors = np.repeat(penalty.by_feature(columns), model.outputs)
+    l1, l2 = np.zeros(model.parameters), np.zeros(model.parameters)
+    l1[model.coefficients] = penalty.l1 * factors
+    l2[model.coefficients] = penalty.l2 * factors
+    return Objective(model, l1, l2, fit_intercept)
+
+
+def smoothed_magnitude(b: Floats, mu: float) -> tuple[Floats, Floats, Floats]:
+    """|b| as the least u + v - mu (log u + log v) over u - v = b, without its constant at 0: its
+    value, slope and curvature, elementwise.
+
+    With s = sqrt(b^2 + mu^2): u + v = s + mu and u v = mu (s + mu) / 2, so the value is
+    s - mu - mu log((s + mu) / 2 mu), the slope b / (s + mu), the curvature mu / (s (s + mu)).
+    The barrier that interior-point methods for linear programs put on the parts of b.
+    """
+    s = np.hypot(b, mu)
+    grown = b * (b / (s + mu))  # s - mu without cancellation
+    return grown - mu * np.log1p(grown / (2.0 * mu)), b / (s + mu), mu / (s * (s + mu))
 
 
 def total_columns(chunks: Sequence[ColumnSums]) -> ColumnSums:
@@ -94,15 +171,18 @@ def total_columns(chunks: Sequence[ColumnSums]) -> ColumnSums:
 
     Raises RunError where no row has weight: a target has no mean then.
     """
-    target = weight = 0.0
-    squares: Floats | None = None
+    if not chunks:
+        raise _no_rows()
+    target, squares = np.zeros_like(chunks[0].target), np.zeros_like(chunks[0].squares)
+    target_squares = weight = 0.0
     for chunk in chunks:
         target += chunk.target
+        target_squares += chunk.target_squares
         weight += chunk.weight
-        squares = chunk.squares if squares is None else squares + chunk.squares
-    if squares is None or not weight > 0:
+        squares += chunk.squares
+    if not weight > 0:
         raise _no_rows()
-    return ColumnSums(target, weight, squares)
+    return ColumnSums(target, target_squares, weight, squares)
 
 
 def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
@@ -110,15 +190,20 @@ def total(chunks: Sequence[ChunkSums]) -> ChunkSums:
 
     Raises RunError where no row has weight: the objective has no mean then.
     """
+    if not chunks:
+        raise _no_rows()
     loss = weight = 0.0
-    gradient: Floats | None = None
+    gradient = np.zeros_like(chunks[0].gradient)
+    hessian = None if chunks[0].hessian is None else np.zeros_like(chunks[0].hessian)
     for chunk in chunks:
         loss += chunk.loss
         weight += chunk.weight
-        gradient = chunk.gradient if gradient is None else gradient + chunk.gradient
-    if gradient is None or not weight > 0:
+        gradient += chunk.gradient
+        if hessian is not None and chunk.hessian is not None:
+            hessian += chunk.hessian
+    if not weight > 0:
         raise _no_rows()
-    return ChunkSums(loss, weight, gradient)
+    return ChunkSums(loss, weight, gradient, hessian)
 
 
 def _no_rows() -> RunError:

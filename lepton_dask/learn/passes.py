@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
+from lepton_dask.learn.optimizers.base import Pilot, Query
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
 from lepton_dask.matrix import Floats
@@ -27,24 +28,28 @@ class ShardPasses:
     ) -> ShardPasses:
         return cls(
             objective,
-            Sweeps(dispatch, training, objective.loss),
-            None if validation is None else Sweeps(dispatch, validation, objective.loss),
+            Sweeps(dispatch, training, objective.model),
+            None if validation is None else Sweeps(dispatch, validation, objective.model),
         )
 
     def null_model(self) -> NullModel:
         return self.objective.null_model(total_columns(self.training.column_sums()))
 
-    def evaluate(self, theta: Floats) -> Evaluation:
-        return self.objective.evaluate(theta, total(self.training.sums(theta)))
+    def pilot(self) -> Pilot | None:
+        return self.training.pilot(self.objective)
+
+    def evaluate(self, query: Query) -> Evaluation:
+        sums = total(self.training.sums(query))
+        return self.objective.evaluate(query.theta, sums, query.smoothing)
 
     def validation_loss(self, theta: Floats) -> float:
-        sums = total(self._validated.sums(theta))
+        sums = total(self._validated.sums(Query(theta)))
         return sums.loss / sums.weight
 
     def validation_metric(self, theta: Floats, metric: str) -> float | None:
         sweeps = self._validated
         predictions = sweeps.predict(theta)
-        scores = score(sweeps.dispatch, predictions, [metric], self.objective.loss.task)
+        scores = score(sweeps.dispatch, predictions, [metric], self.objective.model.loss.task)
         return scores.values[metric]
 
     @property

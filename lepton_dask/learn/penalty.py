@@ -1,6 +1,8 @@
-"""The penalty: l1 |b|_1 + (l2 / 2) |b|^2 over the coefficients, the intercept free."""
+"""The penalty: sum_j f_j (l1 |b_j| + (l2 / 2) b_j^2) over the coefficients, the intercepts free."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +14,22 @@ Floats = NDArray[np.float64]
 
 
 class Penalty(Component):
-    """The smooth part is (l2 / 2) |b|^2; the l1 part is for optimizers with a proximal step."""
+    """Both together are the elastic net. `factors` multiply the penalty of a column's
+    coefficients: 0 leaves them free, 1 is what a column has that is not named."""
 
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
+    factors: dict[str, float] = Field(default_factory=dict)
 
     @property
     def smooth(self) -> bool:
         return self.l1 == 0.0
 
-    def value(self, coefficients: Floats) -> float:
-        """l1 |b|_1 + (l2 / 2) |b|^2 for b of shape (D,)."""
-        smooth = 0.5 * self.l2 * float(coefficients @ coefficients)
-        return smooth + self.l1 * float(np.sum(np.abs(coefficients)))
-
-    def smooth_gradient(self, coefficients: Floats) -> Floats:
-        """l2 b, shape (D,)."""
-        return self.l2 * coefficients
+    def by_feature(self, columns: Sequence[str]) -> Floats:
+        """f_j (D,) for coefficients that were made of `columns` (D,)."""
+        if not self.factors:
+            return np.ones(len(columns))
+        return np.array([self.factors.get(column, 1.0) for column in columns], dtype=np.float64)
 
 
 def shrink(coefficients: Floats, threshold: Floats | float) -> Floats:

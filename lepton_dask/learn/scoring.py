@@ -11,8 +11,8 @@ import numpy as np
 from dask import delayed
 from dask.delayed import Delayed
 
+from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.evaluate import Threshold
-from lepton_dask.learn.kernel import pin_blas
 from lepton_dask.learn.losses import Task
 from lepton_dask.learn.metrics import (
     METRICS,

@@ -19,17 +19,15 @@ from dask.delayed import Delayed
 from distributed import Client, Future, KilledWorker, futures_of, wait
 
 from lepton_dask.errors import ClusterError, RunError
-from lepton_dask.learn.kernel import (
-    ChunkSums,
-    ColumnSums,
-    column_sums,
-    linear_predictor,
-    pin_blas,
-    sweep_block,
-)
-from lepton_dask.learn.losses import Loss
+from lepton_dask.learn.blas import pin_blas
+from lepton_dask.learn.inference import Information
+from lepton_dask.learn.information import block_information
+from lepton_dask.learn.kernels import column_sums, linear_predictor, sweep_block
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.optimizers.base import Query
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.tallies import Predicted
-from lepton_dask.matrix import Block, DesignMatrix, Floats
+from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
 
 POLL_S = 0.5
 """How often a wait looks whether it should go on."""
@@ -191,7 +189,7 @@ class Shards:
 
     futures: tuple[Future, ...]
     chunks: tuple[tuple[int, ...], ...]
-    levels: tuple[int, ...]
+    layout: Layout
     features: tuple[str, ...]
     rows: int
 
@@ -212,7 +210,7 @@ class Shards:
             futures.append(dispatch.submit("shard", _make_shard, held, on=address))
             chunks.append(tuple(numbers))
         dispatch.wait(futures)
-        return cls(tuple(futures), tuple(chunks), matrix.levels, matrix.features, matrix.rows)
+        return cls(tuple(futures), tuple(chunks), matrix.layout, matrix.features, matrix.rows)
 
     def in_order(self, results: Sequence[Sequence[T]]) -> list[T]:
         """One result a chunk, in chunk order, from the sequences that the shards' tasks gave."""
@@ -239,34 +237,37 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Passes of one loss over shards; every pass is one graph of one task a shard."""
+    """Passes of one model over shards; every pass is one graph of one task a shard."""
 
     dispatch: Dispatch
     shards: Shards
-    loss: Loss
+    model: LinearModel
 
-    def sums(self, theta: Floats) -> list[ChunkSums]:
-        """The sums of each chunk at theta (D + 1,), in chunk order."""
-        futures = self.dispatch.map(
-            "pass", _sweep_shard, self.shards.futures, self.shards.levels, self.loss, theta
-        )
-        rows = self.shards.in_order(self.dispatch.gather(futures))
-        return [ChunkSums(float(row[0]), float(row[1]), row[2:]) for row in rows]
+    def sums(self, query: Query) -> list[ChunkSums]:
+        """The sums of each chunk that answer a query, in chunk order."""
+        return self._by_chunk("pass", _sweep_shard, query)
 
     def column_sums(self) -> list[ColumnSums]:
         """What the start of training needs of each chunk, in chunk order."""
-        futures = self.dispatch.map(
-            "columns", _column_sums, self.shards.futures, self.shards.levels
-        )
-        rows = self.shards.in_order(self.dispatch.gather(futures))
-        return [ColumnSums(float(row[0]), float(row[1]), row[2:]) for row in rows]
+        return self._by_chunk("columns", _column_sums)
+
+    def information(self, theta: Floats) -> list[Information]:
+        """What standard errors at theta (M,) need of each chunk, in chunk order."""
+        return self._by_chunk("information", _information, theta)
 
     def predict(self, theta: Floats) -> Predictions:
         """The model's predictions, left on the workers."""
         futures = self.dispatch.map(
-            "predict", _predict_shard, self.shards.futures, self.shards.levels, self.loss, theta
+            "predict", _predict_shard, self.shards.futures, self.model, theta
         )
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
+
+    def _by_chunk(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """function(shard, model, *arguments), one result a chunk, in chunk order."""
+        futures = self.dispatch.map(
+            name, function, self.shards.futures, self.model, *arguments
+        )
+        return self.shards.in_order(self.dispatch.gather(futures))
 
 
 def in_chunk_order(chunks: Sequence[Sequence[int]], results: Sequence[Sequence[T]]) -> list[T]:
@@ -297,27 +298,36 @@ def _make_shard(chunks: Sequence[Sequence[Any]]) -> Shard:
     return tuple(Block(*arrays) for arrays in chunks)
 
 
-def _sweep_shard(shard: Shard, levels: tuple[int, ...], loss: Loss, theta: Floats) -> Floats:
-    """Each chunk's loss, weight and gradient as a row: (chunks, D + 3)."""
-    pin_blas()
-    stacked = np.empty((len(shard), len(theta) + 2))
-    for row, block in zip(stacked, shard, strict=True):
-        row[0], row[1], row[2:] = sweep_block(block, levels, loss, theta)
-    return stacked
-
-
-def _column_sums(shard: Shard, levels: tuple[int, ...]) -> list[Floats]:
-    """Each chunk's target, weight and squares as one vector (D + 2,)."""
-    pin_blas()
-    sums = (column_sums(block, levels) for block in shard)
-    return [np.concatenate([[chunk.target, chunk.weight], chunk.squares]) for chunk in sums]
-
-
-def _predict_shard(
-    shard: Shard, levels: tuple[int, ...], loss: Loss, theta: Floats
-) -> list[Predicted]:
+def _sweep_shard(shard: Shard, model: LinearModel, query: Query) -> list[ChunkSums]:
     pin_blas()
     return [
-        Predicted(b.target, loss.inverse_link(linear_predictor(b, levels, theta)), b.weight)
-        for b in shard
+        sweep_block(
+            block,
+            model,
+            query.theta,
+            curvature=query.curvature,
+            smoothing=query.smoothing,
+            rows=query.batch,
+        )
+        for block in shard
+    ]
+
+
+def _column_sums(shard: Shard, model: LinearModel) -> list[ColumnSums]:
+    pin_blas()
+    return [column_sums(block, model) for block in shard]
+
+
+def _information(shard: Shard, model: LinearModel, theta: Floats) -> list[Information]:
+    pin_blas()
+    return [block_information(block, model, theta) for block in shard]
+
+
+def _predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predicted]:
+    pin_blas()
+    return [
+        Predicted(
+            block.target, model.loss.inverse_link(linear_predictor(block, model, theta)), block.weight
+        )
+        for block in shard
     ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from lepton_dask.component import Component
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.goal import Goal
-from lepton_dask.learn.losses import LossName
+from lepton_dask.learn.inference import INFERRED
+from lepton_dask.learn.losses import Loss, LossChoice, chosen_loss
 from lepton_dask.learn.metrics import metric_mistake
 from lepton_dask.learn.optimizers import (
     AUTO,
@@ -25,34 +26,40 @@ from lepton_dask.learn.penalty import Penalty
 from lepton_dask.parts import Part
 
 
+ClassWeight = Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]]
+
+
 class EarlyStopping(Component):
     """Stops after `patience` iterations without a better validation loss; keeps the best."""
 
     patience: int = Field(gt=0)
 
 
-def _is_there(loss: object) -> object:
-    """Tells a loss that is to come from a misspelt one."""
-    if loss == "multinomial":
-        raise ValueError("the multinomial loss is not supported yet")
-    return loss
-
-
 class Train(Component):
     """min over b: (1 / sum w) sum_i w_i loss(y_i, x_i'b + b_0) + l1 |b|_1 + (l2 / 2) |b|^2.
+
+    `class_weight` multiplies the rows' weights by class: `balanced`, or a number for each label.
+    `inference` asks for standard errors, z and p.
 
     Ends when the largest partial derivative (with l1, that of the smallest subgradient) is at most
     `tolerance`, after `max_passes` passes over
     the training part, by `early_stopping`, or as soon as `goal` is met on the validation part.
     """
 
-    loss: Annotated[LossName, BeforeValidator(_is_there)]
+    loss: LossChoice
+    class_weight: ClassWeight | None = None
     penalty: Penalty = Penalty()
     optimizer: OptimizerChoice = AUTO
     max_passes: int = Field(default=500, gt=0)
     tolerance: float = Field(default=1e-6, ge=0)
     early_stopping: EarlyStopping | None = None
     goal: Goal | None = None
+    inference: bool = False
+
+    @property
+    def pointwise(self) -> Loss:
+        """The loss that is named."""
+        return chosen_loss(self.loss)
 
     @property
     def validates(self) -> bool:
@@ -60,7 +67,9 @@ class Train(Component):
         return self.early_stopping is not None or self.goal is not None
 
 
-def choose_optimizer(train: Train) -> tuple[Optimizer[Any], str]:
+def choose_optimizer(
+    train: Train, parameters: int | None = None
+) -> tuple[Optimizer[Any], str]:
     """The optimizer that a training uses, and why, in words."""
     choice = train.optimizer
     if isinstance(choice, OptimizerTable):
@@ -68,7 +77,7 @@ def choose_optimizer(train: Train) -> tuple[Optimizer[Any], str]:
     if choice == AUTO and not train.penalty.smooth:
         return Fista(), "l1 has a kink at 0: its steps end there exactly, and take a pass each"
     if choice == AUTO:
-        return Lbfgs(), f"the {train.loss} loss is smooth: few passes, each a loss and a gradient"
+        return Lbfgs(), f"the {train.pointwise.name} loss is smooth: few passes, each a loss and a gradient"
     return OPTIMIZERS[choice](), "as the pipeline says"
 
 
@@ -76,13 +85,13 @@ def train_mistakes(
     train: Train, parts: Collection[Part], path: DocumentPath
 ) -> tuple[Mistake, ...]:
     """What a `train` node asks for and cannot have; `parts` are its input's, `path` the node's."""
-    mistakes = []
+    mistakes = [*_inference_mistakes(train, path), *_class_weight_mistakes(train, path)]
     optimizer, _ = choose_optimizer(train)
     if not train.penalty.smooth and not optimizer.takes_l1:
         found = f"{optimizer.name} needs a smooth objective, and l1 is not"
         fix = "use optimizer: fista, or l2 in the place of l1"
         mistakes.append(Mistake((*path, "optimizer"), found, fix))
-    if train.goal is not None and (words := metric_mistake(train.goal.metric, train.loss)):
+    if train.goal is not None and (words := metric_mistake(train.goal.metric, train.pointwise)):
         mistakes.append(Mistake((*path, "goal", "metric"), words))
     wanting = [key for key in ("goal", "early_stopping") if getattr(train, key) is not None]
     mistakes += [
@@ -91,3 +100,32 @@ def train_mistakes(
         if "validation" not in parts
     ]
     return tuple(mistakes)
+
+
+def _inference_mistakes(train: Train, path: DocumentPath) -> list[Mistake]:
+    """Why there are no standard errors to be had, where they are asked for."""
+    if not train.inference:
+        return []
+    where = (*path, "inference")
+    loss = train.pointwise.name
+    if train.penalty.l1 or train.penalty.l2:
+        found = "a penalty pulls the coefficients towards 0: their standard errors would mislead"
+        return [Mistake(where, found, "leave the penalty out, or inference")]
+    if loss not in INFERRED:
+        known = ", ".join(sorted(INFERRED))
+        found = f"there are no standard errors for the {loss} loss"
+        return [Mistake(where, found, f"they are there for {known}")]
+    if train.class_weight is not None:
+        found = "class weights make more or less of the rows than there are"
+        return [Mistake(where, found, "leave class_weight out, or inference")]
+    if train.early_stopping is not None or train.goal is not None:
+        found = "a fit that stops before its minimum has no standard errors"
+        return [Mistake(where, found, "leave early_stopping and goal out, or inference")]
+    return []
+
+
+def _class_weight_mistakes(train: Train, path: DocumentPath) -> list[Mistake]:
+    if train.class_weight is None or train.pointwise.task == "classification":
+        return []
+    found = f"the {train.pointwise.name} loss has no classes"
+    return [Mistake((*path, "class_weight"), found, "name the rows' weight in prepare")]

@@ -12,7 +12,7 @@ from lepton_dask.data.types import ColumnType, described
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
-from lepton_dask.learn.losses import LOSSES, Task
+from lepton_dask.learn.losses import Task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
@@ -44,7 +44,7 @@ def _planned(column: Treated) -> PlannedColumn:
 
 def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
     optimizer, reason = choose_optimizer(train)
-    why = [f"{train.loss} loss, {type(optimizer).name}: {reason}"]
+    why = [f"{train.pointwise.name} loss, {type(optimizer).name}: {reason}"]
     if train.penalty.l1:
         why.append(f"l1 {train.penalty.l1:g}: coefficients that it switches off are 0")
     if train.penalty.l2:
@@ -108,7 +108,7 @@ def draw_predict(predict: Predict, model: ModelShape, at: DocumentPath) -> Drawn
 def _added_by_predicting(model: ModelShape) -> dict[str, ColumnType]:
     """The new columns. Which classes there are, only the rows say."""
     number, text = ColumnType("number"), ColumnType("text")
-    if LOSSES[model.train.loss].task == "regression":
+    if model.train.pointwise.task == "regression":
         return {"prediction": number, "reason": text}
     target = next(each for each in model.features.treated if each.role == "target")
     return {"prediction": target.type, "probability_<class>": number, "reason": text}

@@ -23,7 +23,7 @@ from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
-from lepton_dask.learn.losses import LOSSES, Task
+from lepton_dask.learn.losses import Task
 from lepton_dask.learn.train import Train
 from lepton_dask.plan import models, tables
 from lepton_dask.plan.drawn import Drawn
@@ -147,7 +147,7 @@ def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:
     for step in pipeline.steps:
         if not isinstance(step.action, Train):
             continue
-        task = LOSSES[step.action.loss].task
+        task = step.action.pointwise.task
         for name in step.inputs:
             prepared = name.partition(".")[0]
             if tasks.setdefault(prepared, task) != task:

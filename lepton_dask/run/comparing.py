@@ -13,8 +13,7 @@ from lepton_dask.data.columns import NumberColumn
 from lepton_dask.data.hashing import distinct_texts
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.tables import to_table
-from lepton_dask.learn.losses import LOSSES
-from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.objective import unpenalised
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Predictions, Sweeps
@@ -31,14 +30,14 @@ MOST_LEVELS = 50
 def baseline_scores(
     work: Work, name: str, value: ModelValue, metrics: Sequence[str]
 ) -> dict[str, Values]:
-    loss = LOSSES[value.train.loss]
+    loss = value.linear.loss
     features = value.features
     if name == MEAN:
-        objective = Objective(loss, value.train.penalty)
         training = features.shards[features.table.training()]
+        objective = unpenalised(value.linear)
         null = ShardPasses.over(work.dispatch, objective, training, None).null_model()
         predictions = {
-            part: Sweeps(work.dispatch, shards, loss).predict(null.theta)
+            part: Sweeps(work.dispatch, shards, value.linear).predict(null.theta)
             for part, shards in features.shards.items()
         }
     else:
@@ -71,7 +70,7 @@ def scores_by_level(
     work: Work, by: str, value: ModelValue, metrics: Sequence[str]
 ) -> dict[str, dict[str, Values]]:
     """by[part][level]: the scores of the rows with each value of a column."""
-    loss = LOSSES[value.train.loss]
+    loss = value.linear.loss
     threshold = value.model.threshold
     found: dict[str, dict[str, Values]] = {}
     for part, table in value.features.table.parts.items():

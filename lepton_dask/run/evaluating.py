@@ -9,7 +9,6 @@ from lepton_dask.artifacts.predictor import DEFAULT_THRESHOLD
 from lepton_dask.data.prepared import Prepared, label_text
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
-from lepton_dask.learn.losses import LOSSES
 from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.scoring import Scores, choose_threshold, score
 from lepton_dask.learn.sweeps import Predictions, Sweeps
@@ -74,9 +73,9 @@ def _metrics(evaluate: Evaluate) -> list[str]:
 def _candidate(
     work: Work, evaluate: Evaluate, value: ModelValue, metrics: Sequence[str]
 ) -> _Candidate:
-    loss = LOSSES[value.train.loss]
+    loss = value.linear.loss
     predictions = {
-        part: Sweeps(work.dispatch, shards, loss).predict(value.descent.theta)
+        part: Sweeps(work.dispatch, shards, value.linear).predict(value.descent.theta)
         for part, shards in value.features.shards.items()
     }
     threshold = _threshold(work, evaluate, predictions)

@@ -129,7 +129,7 @@ def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepare
         codes=array("codes", np.int32, codes),
         target=array("target", np.float64),
         weight=array("weight", np.float64),
-        levels=prepared.levels,
+        layout=prepared.layout,
         features=prepared.features,
     )
 

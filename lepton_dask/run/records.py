@@ -6,7 +6,7 @@ import csv
 import io
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from lepton_dask.artifacts.commit import write_json, write_text
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.errors import LeptonError, RunError, UserError
 from lepton_dask.learn.descent import Descent
+from lepton_dask.learn.inference import Estimate
 from lepton_dask.plan.planned import Plan
 from lepton_dask.run.outcome import Evaluated
 from lepton_dask.run.preflight import PACKAGES
 from lepton_dask.run.values import ModelValue
 
+INFERENCE = ("feature", "coefficient", "standard_error", "z", "p", "note")
 HISTORY = ("iteration", "passes", "seconds", "loss", "gradient_norm", "validation")
 
 
@@ -87,12 +89,16 @@ class Records:
         if value is not None:
             save_bundle(self._folder / "model", value.model)
             write_text(self._folder / "history.csv", history(value.descent))
+            if value.inference:
+                write_text(self._folder / "inference.csv", inference(value.inference))
 
     def _save(self, value: ModelValue) -> None:
         self._models[value.step] = value
         folder = self._folder / "models" / value.step
         save_bundle(folder, value.model)
         write_text(folder / "history.csv", history(value.descent))
+        if value.inference:
+            write_text(folder / "inference.csv", inference(value.inference))
 
     def failed(self, error: BaseException, exit_code: int) -> None:
         self._write("error.json", error_document(error, exit_code))
@@ -111,13 +117,25 @@ def history(descent: Descent) -> str:
         writer.writerow(
             (
                 each.iteration,
-                each.passes,
+                f"{each.passes:.6g}",
                 f"{each.seconds:.6f}",
                 repr(each.loss),
                 repr(each.gradient_norm),
                 validation,
             )
         )
+    return text.getvalue()
+
+
+def inference(estimates: Sequence[Estimate]) -> str:
+    """inference.csv: a line for each coefficient on the prepared columns, the intercept last."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(INFERENCE)
+    for each in estimates:
+        numbers = (each.coefficient, each.standard_error, each.z, each.p)
+        shown = ("" if number is None else repr(number) for number in numbers)
+        writer.writerow((each.feature, *shown, each.note))
     return text.getvalue()
 
 

@@ -150,7 +150,7 @@ def _train(running: Running, work: Work, train: Train, features: FeaturesValue) 
     descent = value.descent
     return Result(
         value,
-        f"{descent.optimizer}, {descent.iterations} iterations, {descent.passes} passes; "
+        f"{descent.optimizer}, {descent.iterations} iterations, {descent.passes:.4g} passes; "
         f"{descent.stopped.reason}",
     )
 

@@ -87,7 +87,7 @@ def _areas(
 
 
 def _counts(work: Work, shards: Shards, edges: Sequence[Floats]) -> Counts:
-    futures = work.dispatch.map("alone", _count_shard, shards.futures, edges, shards.levels)
+    futures = work.dispatch.map("alone", _count_shard, shards.futures, edges, shards.layout.levels)
     total: Counts = np.sum(work.gather(futures), axis=0)
     return total
 

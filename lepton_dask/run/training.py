@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -11,16 +12,20 @@ import numpy as np
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import ReplayStep, leading_to
 from lepton_dask.artifacts.side_table import SideTable, merged_tables, with_columns
+from lepton_dask.data.prepared import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
-from lepton_dask.events import Iterated
+from lepton_dask.events import Iterated, OptimizerChosen
 from lepton_dask.learn.descent import Descent, Iteration, descend
-from lepton_dask.learn.losses import LOSSES
-from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.inference import Dependent, Estimate, estimates, total_information
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.objective import penalised, total_columns
 from lepton_dask.learn.passes import ShardPasses
-from lepton_dask.learn.sweeps import Shards
+from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Train, choose_optimizer
+from lepton_dask.learn.weights import balanced, by_label
 from lepton_dask.run.values import FeaturesValue, ModelValue
 from lepton_dask.run.work import Work
+from lepton_dask.suggest import did_you_mean
 
 
 def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str) -> ModelValue:
@@ -28,11 +33,12 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
 
     Raises RunError where the descent diverged.
     """
-    optimizer, _ = choose_optimizer(train)
-    objective = Objective(LOSSES[train.loss], train.penalty)
-    shards = features.shards
-    training = shards[features.table.training()]
+    training = features.shards[features.table.training()]
     validation = _validation(work, train, features)
+    linear = _linear_model(work, train, features, training)
+    optimizer, why = choose_optimizer(train, linear.parameters)
+    work.emit(OptimizerChosen(work.step, optimizer.name, why))
+    objective = penalised(linear, train.penalty, features.prepared.feature_columns)
 
     def heard(each: Iteration) -> None:
         work.emit(
@@ -56,9 +62,44 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
         check=work.dispatch.check,
     )
     _tell(work, train, descent)
-    return ModelValue(
-        work.step, train, features, descent, _model(train, features, descent, pipeline)
-    )
+    model = _model(train, features, descent, pipeline)
+    inferred: tuple[Estimate, ...] = ()
+    if train.inference:
+        inferred = _inference(work, Sweeps(work.dispatch, training, linear), descent)
+    return ModelValue(work.step, train, features, linear, descent, model, inferred)
+
+
+def _linear_model(
+    work: Work, train: Train, features: FeaturesValue, training: Shards
+) -> LinearModel:
+    loss, classes = train.pointwise, features.prepared.classes
+    outputs = len(classes) if loss.name == "multinomial" and classes is not None else 1
+    linear = LinearModel(loss, training.layout, outputs)
+    if train.class_weight is None or classes is None:
+        return linear
+    labels = [label_text(label) for label in classes]
+    if isinstance(train.class_weight, dict):
+        unknown = [name for name in train.class_weight if name not in labels]
+        if unknown:
+            found = f"'{unknown[0]}' is not a label of '{features.prepared.target.column}'"
+            at = (*work.at, "class_weight", unknown[0])
+            raise UserError([Mistake(at, found, did_you_mean(unknown[0], labels))])
+        return replace(linear, class_weights=by_label(train.class_weight, labels))
+    sums = total_columns(Sweeps(work.dispatch, training, linear).column_sums())
+    return replace(linear, class_weights=balanced(sums, len(classes)))
+
+
+def _inference(work: Work, sweeps: Sweeps, descent: Descent) -> tuple[Estimate, ...]:
+    """Standard errors at the fit; none, with a warning, where it has not settled them."""
+    if descent.stopped.code == "max_passes":
+        work.warn("no standard errors: the fit has not converged")
+        return ()
+    information = total_information(sweeps.information(descent.theta))
+    try:
+        return estimates(sweeps.model, sweeps.shards.features, descent.theta, information)
+    except Dependent as error:
+        work.warn(f"no standard errors: '{error.feature}' is a combination of the columns before it")
+        return ()
 
 
 def _validation(work: Work, train: Train, features: FeaturesValue) -> Shards | None:
@@ -82,7 +123,7 @@ def _tell(work: Work, train: Train, descent: Descent) -> None:
     if descent.stopped.code == "max_passes" and train.tolerance > 0:
         norm = descent.history[-1].gradient_norm
         work.warn(
-            f"not converged after {descent.passes} passes: the gradient is {norm:.1e}, the "
+            f"not converged after {descent.passes:.4g} passes: the gradient is {norm:.1e}, the "
             f"tolerance {train.tolerance:g}; raise max_passes, or add a penalty"
         )
     if train.goal is not None and descent.stopped.code != "goal":
@@ -101,7 +142,7 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         missing_values=origin.read.missing_values,
         replay=led.steps,
         prepared=prepared,
-        loss=train.loss,
+        loss=train.pointwise.name,
         coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
         intercept=float(descent.theta[-1]),
         tables=_looked_into(led.steps, origin.tables),

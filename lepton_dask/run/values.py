@@ -20,6 +20,8 @@ from lepton_dask.data.read import Read
 from lepton_dask.data.tables import empty_frame
 from lepton_dask.data.types import Schema
 from lepton_dask.learn.descent import Descent
+from lepton_dask.learn.inference import Estimate
+from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.learn.train import Train
 from lepton_dask.parts import Part
@@ -131,8 +133,10 @@ class ModelValue:
     step: str
     train: Train
     features: FeaturesValue
+    linear: LinearModel
     descent: Descent
     model: Model
+    inference: tuple[Estimate, ...] = ()
 
 
 StepValue = TableValue | FeaturesValue | ModelValue

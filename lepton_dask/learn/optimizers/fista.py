@@ -12,6 +12,8 @@ from lepton_dask.learn.optimizers.base import (
     MAX_HALVINGS,
     Ending,
     Optimizer,
+    Pilot,
+    Query,
     State,
     accepted,
     same,
@@ -27,7 +29,7 @@ SAFETY = 1.1
 class FistaState(State):
     """`point` is y_k, where the gradient was taken, `proximal` is x_k, and `before` x_(k-1).
 
-    `metric` (D + 1,) is the diagonal M, `bound` is L, `momentum` t_k and `following` t_(k+1).
+    `metric` (M,) is the diagonal M, `bound` is L, `momentum` t_k and `following` t_(k+1).
     `halvings` counts how often the step from `point` was taken back.
     """
 
@@ -66,10 +68,15 @@ class Fista(Optimizer[FistaState]):
     name = "fista"
     takes_l1 = True
 
-    def start(self, theta: Floats, curvature: Floats) -> FistaState:
+    def start(
+        self,
+        theta: Floats,
+        curvature: Floats,
+        pilot: Pilot | None = None,  # noqa: ARG002 - the contract's shape
+    ) -> FistaState:
         # A parameter without curvature has no gradient either, unless the start was far off.
         metric = np.where(curvature > 0, curvature, 1.0)
-        return FistaState(theta=theta, metric=metric, proximal=theta, before=theta)
+        return FistaState(query=Query(theta), metric=metric, proximal=theta, before=theta)
 
     def step(self, state: FistaState, evaluation: Evaluation) -> FistaState:
         if state.point is None:
@@ -104,7 +111,8 @@ def _step(state: FistaState) -> FistaState:
     point = accepted(state)
     step = 1.0 / (state.bound * state.metric)
     proximal = point.theta - step * point.gradient
-    proximal[:-1] = shrink(proximal[:-1], point.l1 * step[:-1])
+    if point.l1 is not None:
+        proximal = shrink(proximal, point.l1 * step)
     moved = proximal - state.before
     against = float((point.theta - proximal) @ (state.metric * moved)) > 0
     momentum = 1.0 if against else state.momentum
@@ -112,7 +120,7 @@ def _step(state: FistaState) -> FistaState:
     theta = proximal + (momentum - 1.0) / following * moved
     return replace(
         state,
-        theta=theta,
+        query=Query(theta),
         proximal=proximal,
         following=following,
         ended="stalled" if same(theta, point.theta) else None,

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.optimizers.base import MAX_HALVINGS, Optimizer, State, accepted, same
+from lepton_dask.learn.optimizers.base import MAX_HALVINGS, Optimizer, Pilot, Query, State, accepted, same
 from lepton_dask.matrix import Floats
 
 FIRST_MOVE = 1e-3
@@ -63,8 +63,9 @@ class GradientDescent(Optimizer[GradientDescentState]):
         self,
         theta: Floats,
         curvature: Floats,  # noqa: ARG002 - the formula has one rate for all parameters
+        pilot: Pilot | None = None,  # noqa: ARG002 - and starts where it is told
     ) -> GradientDescentState:
-        return GradientDescentState(theta=theta)
+        return GradientDescentState(query=Query(theta))
 
     def step(self, state: GradientDescentState, evaluation: Evaluation) -> GradientDescentState:
         if not evaluation.finite:
@@ -74,7 +75,7 @@ class GradientDescent(Optimizer[GradientDescentState]):
         moved = evaluation.theta - state.rate * evaluation.gradient
         return replace(
             state,
-            theta=moved,
+            query=Query(moved),
             point=evaluation,
             iteration=0 if first else state.iteration + 1,
             ended="stalled" if same(moved, evaluation.theta) else None,
@@ -126,4 +127,4 @@ def _retreat(state: GradientDescentState) -> GradientDescentState:
         return replace(state, ended="diverged")
     point, rate = accepted(state), state.rate / 2
     theta = point.theta - rate * point.gradient
-    return replace(state, theta=theta, rate=rate, halvings=state.halvings + 1)
+    return replace(state, query=Query(theta), rate=rate, halvings=state.halvings + 1)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.optimizers.base import Optimizer, State, accepted, same
+from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query, State, accepted, same
 from lepton_dask.learn.optimizers.line_search import LineSearch
 from lepton_dask.matrix import Floats
 
@@ -32,7 +32,7 @@ class Pair:
 class LbfgsState(State):
     """`search` runs from `point` along `direction`; `pairs` are the latest, oldest first.
 
-    `metric` (D + 1,) is the diagonal of the first inverse Hessian. `idle` counts the iterations
+    `metric` (M,) is the diagonal of the first inverse Hessian. `idle` counts the iterations
     since the objective or its gradient was last smaller than ever before.
     """
 
@@ -63,10 +63,15 @@ class Lbfgs(Optimizer[LbfgsState]):
 
     history: int = Field(default=30, gt=0)
 
-    def start(self, theta: Floats, curvature: Floats) -> LbfgsState:
+    def start(
+        self,
+        theta: Floats,
+        curvature: Floats,
+        pilot: Pilot | None = None,  # noqa: ARG002 - the contract's shape
+    ) -> LbfgsState:
         # A parameter without curvature has no gradient either, unless the start was far off.
         metric = 1.0 / np.where(curvature > 0, curvature, 1.0)
-        return LbfgsState(theta=theta, metric=metric)
+        return LbfgsState(query=Query(theta), metric=metric)
 
     def step(self, state: LbfgsState, evaluation: Evaluation) -> LbfgsState:
         if state.point is None:
@@ -84,7 +89,7 @@ class Lbfgs(Optimizer[LbfgsState]):
         theta = state.point.theta + search.step * state.direction
         if same(theta, state.point.theta):
             return _fall_back(state)
-        return replace(state, theta=theta, search=search)
+        return replace(state, query=Query(theta), search=search)
 
     def settle(self, state: LbfgsState) -> tuple[Floats, int]:
         """The last accepted iterate: what lies ahead is a trial."""
@@ -125,7 +130,7 @@ def _search(state: LbfgsState) -> LbfgsState:
     if same(theta, point.theta):
         return _fall_back(state)
     search = LineSearch(value=point.value, slope=slope, step=1.0)
-    return replace(state, theta=theta, direction=direction, search=search)
+    return replace(state, query=Query(theta), direction=direction, search=search)
 
 
 def _fall_back(state: LbfgsState) -> LbfgsState:

@@ -1,0 +1,38 @@
+"""What the start of training needs of a chunk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lepton_dask.learn.kernels.sums import ColumnSums
+from lepton_dask.learn.kernels.sweep import as_arrays, offsets
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.matrix import Block
+
+ROWS = 4096
+"""Rows taken at a time; temporary memory is that many rows of the dense columns."""
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def column_sums(block: Block, model: LinearModel) -> ColumnSums:
+    """Sums over a chunk's rows, by numpy: it is one pass a fit, not worth a compiler's time."""
+    arrays = as_arrays(block, model)
+    layout, K = model.layout, model.outputs
+    P, D, S = layout.dense, layout.coefficients, layout.sparse
+    y, w = arrays.target, arrays.weight
+    if model.class_weights is not None:
+        w = w * arrays.class_weights[y.astype(np.int64)]
+    squares = np.zeros(D)
+    for start in range(0, len(y), ROWS):
+        some = slice(start, start + ROWS)
+        dense = arrays.dense[some].astype(np.float64, copy=False)
+        squares[:P] += w[some] @ (dense * dense)
+    # A level's sum of squares is its weight.
+    for q, (first, levels) in enumerate(zip(offsets(layout), layout.levels, strict=True)):
+        squares[first : first + levels] = np.bincount(arrays.codes[:, q], w, minlength=levels)
+    if S and len(arrays.starts):
+        row_weights = np.repeat(w, np.diff(arrays.starts))
+        values = arrays.values.astype(np.float64)
+        squares[D - S :] = np.bincount(arrays.columns, row_weights * values * values, minlength=S)
+    target = np.bincount(y.astype(np.int64), w, minlength=K) if K > 1 else np.array([float(w @ y)])
+    return ColumnSums(target, float(w @ (y * y)), float(w.sum()), squares)

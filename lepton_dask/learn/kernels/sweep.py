@@ -1,0 +1,201 @@
+"""A pass over one chunk: what the training loop asks of its rows.
+
+A linear model over a design matrix with P dense columns, Q code columns, S sparse columns and
+D = P + sum(levels) + S coefficients has, for row i and output k, the linear predictor
+
+    z_ik = sum_p dense[i, p] T[p, k] + sum_q T[offset_q + codes[i, q], k]
+         + sum_s sparse[i, s] T[D - S + s, k] + T[D, k]
+
+with T (D + 1, K) the matrix in theta (see `LinearModel`). numba is imported by the first pass, not
+with this module.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton_dask.learn.kernels.sums import Batch, ChunkSums
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.matrix import Block, Codes, Floats, Layout
+
+RUN_BYTES = 1 << 17
+"""Bytes of the matrix in a run of rows: with its vectors it stays in a 512 KiB cache."""
+
+MIN_RUN_ROWS, MAX_RUN_ROWS = 16, 2048
+
+WHOLE = Batch(0, 1)
+
+
+class Arrays(NamedTuple):
+    """A block as the compiled functions take it, in their order of arguments.
+
+    Everything is C-ordered, aligned and read-only: arrays that came over the network may start at
+    any byte or be read-only, and each such kind would be compiled anew.
+    """
+
+    dense: Floats | NDArray[np.float32]
+    codes: Codes
+    offsets: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    columns: Codes
+    values: NDArray[np.float32]
+    target: Floats
+    weight: Floats
+    class_weights: Floats
+
+    def slice(self, rows: slice) -> Arrays:
+        """These rows alone; nothing is copied."""
+        ends = slice(rows.start, rows.stop + 1)
+        return self._replace(
+            dense=self.dense[rows],
+            codes=self.codes[rows],
+            starts=self.starts[ends],
+            target=self.target[rows],
+            weight=self.weight[rows],
+        )
+
+
+# A theta that is too large overflows; the optimizer sees infinite sums, no one needs a warning.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def sweep_block(
+    block: Block,
+    model: LinearModel,
+    theta: Floats,
+    *,
+    curvature: bool = False,
+    smoothing: float = 0.0,
+    rows: Batch | None = None,
+) -> ChunkSums:
+    """Loss and gradient, and the Hessian where asked, over a chunk, or over a batch of its rows.
+
+    theta (M,). `smoothing` is quantile's mu. Temporary memory is a run of rows, whatever the
+    chunk's size. A chunk without rows sums to zeros; where the loss is not finite or theta not in
+    its domain (huber: sigma <= 0) it is infinite. The sums depend on the arguments' values and
+    shapes alone: not on alignment, threads or other blocks.
+    """
+    scale = float(theta[-1]) if model.loss.extra else 1.0
+    if not scale > 0:
+        return _out_of_domain(block, model, curvature)
+    arrays = as_arrays(block, model)
+    if model.outputs > 1:
+        from lepton_dask.learn.kernels.outputs import sweep_outputs
+
+        sums = sweep_outputs(arrays, model, theta, curvature, rows or WHOLE)
+    elif curvature:
+        from lepton_dask.learn.kernels.hessian import sweep_with_curvature
+
+        sums = sweep_with_curvature(arrays, model, theta, smoothing, rows or WHOLE)
+    else:
+        sums = _sweep(arrays, model, theta, smoothing, rows or WHOLE)
+    return sums if np.isfinite(sums.loss) else sums._replace(loss=np.inf)
+
+
+def linear_predictor(block: Block, model: LinearModel, theta: Floats) -> Floats:
+    """z of every row of a chunk: (n,) for one output, else (n, K)."""
+    arrays = as_arrays(block, model)
+    n, D = len(block.target), model.layout.coefficients
+    if model.outputs > 1:
+        from lepton_dask.learn.kernels.outputs import predict_outputs
+
+        return predict_outputs(arrays, model, theta)
+    from lepton_dask.learn.kernels import rows
+
+    z = np.empty(n)
+    rows.predict(*arrays[:6], 0, n, np.ascontiguousarray(theta), D, model.layout.sparse, z)
+    return z
+
+
+def as_arrays(block: Block, model: LinearModel) -> Arrays:
+    """The chunk as the compiled functions take it; nothing is copied where nothing has to be."""
+    sparse = block.sparse
+    return Arrays(
+        _plain(block.dense),
+        _plain(block.codes),
+        _plain(offsets(model.layout)),
+        _plain(np.empty(0, np.int64) if sparse is None else sparse.starts),
+        _plain(np.empty(0, np.int32) if sparse is None else sparse.columns),
+        _plain(np.empty(0, np.float32) if sparse is None else sparse.values),
+        _plain(block.target),
+        _plain(block.weight),
+        _plain(np.array(model.class_weights or (), dtype=np.float64)),
+    )
+
+
+def offsets(layout: Layout) -> NDArray[np.int64]:
+    """Where each code column's coefficients begin among all, shape (Q,)."""
+    return (
+        layout.dense
+        + np.concatenate([[0], np.cumsum(layout.levels)[:-1]]).astype(np.int64)[
+            : len(layout.levels)
+        ]
+    )
+
+
+def run_rows(arrays: Arrays, batch: Batch) -> int:
+    """Rows in a run: as many as the cache holds, and not more than a batch may have."""
+    n, P = arrays.dense.shape
+    Q = arrays.codes.shape[1]
+    width = max(1, P * arrays.dense.itemsize + Q * 4 + 4 * 8)
+    rows = min(max(RUN_BYTES // width, MIN_RUN_ROWS), MAX_RUN_ROWS)
+    return max(1, min(rows, -(-n // batch.of)))
+
+
+def _sweep(
+    arrays: Arrays, model: LinearModel, theta: Floats, smoothing: float, batch: Batch
+) -> ChunkSums:
+    gradient = np.zeros(model.parameters)
+    loss, weight = add_sweep(
+        arrays, model, theta, smoothing, run_rows(arrays, batch), batch, gradient, np.empty(0)
+    )
+    return ChunkSums(loss, weight, gradient)
+
+
+def add_sweep(
+    arrays: Arrays,
+    model: LinearModel,
+    theta: Floats,
+    smoothing: float,
+    run: int,
+    batch: Batch,
+    gradient: Floats,
+    curvature: Floats,
+    code: int | None = None,
+) -> tuple[float, float]:
+    """The compiled pass for one output: adds to `gradient`, fills `curvature` unless it is empty.
+
+    `code` is the loss's unless given.
+    """
+    from lepton_dask.learn.kernels import pointwise, rows
+
+    a, b = pointwise.parameters(model.loss, smoothing)
+    loss, weight = rows.sweep(
+        *arrays,
+        np.ascontiguousarray(theta),
+        model.layout.coefficients,
+        model.layout.sparse if len(arrays.starts) else 0,
+        model.loss.code if code is None else code,
+        float(a),
+        float(b),
+        float(theta[-1]) if model.loss.extra else 1.0,
+        run,
+        batch.number,
+        batch.of,
+        gradient,
+        curvature,
+    )
+    return loss, weight
+
+
+def _out_of_domain(block: Block, model: LinearModel, curvature: bool) -> ChunkSums:
+    M = model.parameters
+    hessian = np.zeros((M, M)) if curvature else None
+    return ChunkSums(np.inf, float(block.weight.sum()), np.zeros(M), hessian)
+
+
+def _plain(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    view = np.require(array, requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view

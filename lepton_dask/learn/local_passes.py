@@ -1,0 +1,50 @@
+"""Passes over blocks in this process: what estimators, pilots and tests train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lepton_dask.learn.kernels import column_sums, sweep_block
+from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
+from lepton_dask.learn.optimizers.base import Pilot, Query
+from lepton_dask.matrix import Block, Floats
+
+
+@dataclass(frozen=True)
+class LocalPasses:
+    """The `Passes` of descent.py over blocks in memory, one after the other, in their order.
+
+    The same bits as on a cluster whose chunks are these blocks. There is no validation part.
+    """
+
+    objective: Objective
+    blocks: Sequence[Block]
+
+    def null_model(self) -> NullModel:
+        sums = [column_sums(block, self.objective.model) for block in self.blocks]
+        return self.objective.null_model(total_columns(sums))
+
+    def pilot(self) -> Pilot | None:
+        """None: rows in this memory are as near as those of a subsample."""
+        return None
+
+    def evaluate(self, query: Query) -> Evaluation:
+        sums = [
+            sweep_block(
+                block,
+                self.objective.model,
+                query.theta,
+                curvature=query.curvature,
+                smoothing=query.smoothing,
+                rows=query.batch,
+            )
+            for block in self.blocks
+        ]
+        return self.objective.evaluate(query.theta, total(sums), query.smoothing)
+
+    def validation_loss(self, theta: Floats) -> float:
+        raise ValueError("these passes have no validation part")
+
+    def validation_metric(self, theta: Floats, metric: str) -> float | None:
+        raise ValueError("these passes have no validation part")
