@@ -7,6 +7,7 @@ the clock finds it from one repeat to the next.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import traceback
 from collections.abc import Callable
@@ -72,10 +73,8 @@ class Aside:
 
     def close(self) -> None:
         """Ends the process; one that does not answer is killed."""
-        try:
+        with contextlib.suppress(OSError):  # it may be gone
             self._pipe.send(None)
-        except (BrokenPipeError, OSError):
-            pass
         self._process.join(PATIENCE_S)
         if self._process.is_alive():
             for pid in reversed(self.pids()):

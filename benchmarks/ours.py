@@ -25,15 +25,17 @@ from lepton_dask.cluster import connect
 from lepton_dask.config.cluster import ClusterConfig, LocalCluster
 from lepton_dask.config.load import LoadedConfig
 from lepton_dask.learn.descent import Iteration, descend
-from lepton_dask.learn.kernel import pin_blas, sweep_block
-from lepton_dask.learn.losses import LOSSES
-from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.kernels.sweep import sweep_block
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.losses import Logistic
+from lepton_dask.learn.objective import penalised
 from lepton_dask.learn.optimizers import OPTIMIZERS
+from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.sweeps import Dispatch, Shards
 from lepton_dask.learn.train import Train, choose_optimizer
-from lepton_dask.matrix import Block, DesignMatrix
+from lepton_dask.matrix import Block, DesignMatrix, Layout
 
 Floats = NDArray[np.float64]
 
@@ -83,6 +85,7 @@ class Trainer:
         self.problem, self.l2 = problem, l2
         self.cluster = Cluster()
         self._dispatch = Dispatch(self.cluster.client)
+        self._model = _linear_model(problem)
         self._shards = _placed(self.cluster.client, self._dispatch, problem)
 
     def close(self) -> None:
@@ -91,23 +94,17 @@ class Trainer:
     def pids(self) -> list[int]:
         return self.cluster.pids()
 
-    def fit(
-        self,
-        tolerance: float,
-        optimizer: str = "auto",
-        max_passes: int = 500,
-        loss: str = "logistic",
-    ) -> Fitted:
+    def fit(self, tolerance: float, optimizer: str = "auto", max_passes: int = 500) -> Fitted:
         """Trains; the clock runs from the first pass to the last."""
         train = Train(
-            loss=loss,  # type: ignore[arg-type]
+            loss="logistic",
             penalty=Penalty(l2=self.l2),
             optimizer=optimizer,
             tolerance=tolerance,
             max_passes=max_passes,
         )
-        chosen, _ = choose_optimizer(train)
-        passes = self._passes(loss)
+        chosen, _ = choose_optimizer(train, self._model.parameters)
+        passes = self._passes()
         heard: list[Iteration] = []
         began = time.perf_counter()
         descent = descend(train, chosen, passes, on_iteration=heard.append)
@@ -129,15 +126,15 @@ class Trainer:
 
     def iteration(self, theta: Floats) -> tuple[float, float]:
         """Seconds of one pass of loss and gradient, as the training loop asks for it; its value."""
-        passes = self._passes("logistic")
+        passes = self._passes()
         began = time.perf_counter()
-        evaluation = passes.evaluate(theta)
+        evaluation = passes.evaluate(Query(theta))
         return time.perf_counter() - began, evaluation.value
 
     def kernel(self, theta: Floats) -> float:
         """Seconds that the slower worker spends in the kernel over the same chunks."""
         futures = self._dispatch.map(
-            "kernel", _kernel_seconds, self._shards.futures, self._shards.levels, theta
+            "kernel", _kernel_seconds, self._shards.futures, self._model, theta
         )
         return max(self._dispatch.gather(futures))
 
@@ -148,9 +145,13 @@ class Trainer:
         client.gather(client.map(_nothing, [0, 1], pure=False))
         return time.perf_counter() - began
 
-    def _passes(self, loss: str) -> ShardPasses:
-        objective = Objective(LOSSES[loss], Penalty(l2=self.l2))
+    def _passes(self) -> ShardPasses:
+        objective = penalised(self._model, Penalty(l2=self.l2), self._shards.features)
         return ShardPasses.over(self._dispatch, objective, self._shards, None)
+
+
+def _linear_model(problem: Problem) -> LinearModel:
+    return LinearModel(Logistic(), Layout(problem.columns, problem.levels))
 
 
 def _nothing(number: int) -> int:
@@ -182,7 +183,7 @@ def _placed(client: Client, dispatch: Dispatch, problem: Problem) -> Shards:
         codes=array("codes", np.int32, len(problem.levels)),
         target=array("target", np.float64),
         weight=array("weight", np.float64),
-        levels=problem.levels,
+        layout=Layout(problem.columns, problem.levels),
         features=tuple(f"x{name}" for name in names),
     )
     return Shards.place(dispatch, matrix)
@@ -193,11 +194,11 @@ def _block(problem: Problem, number: int) -> Block:
     return Block(chunk.dense, chunk.codes, chunk.target, np.ones(len(chunk.target)))
 
 
-def _kernel_seconds(shard: Sequence[Block], levels: tuple[int, ...], theta: Floats) -> float:
-    pin_blas()
+def _kernel_seconds(shard: Sequence[Block], model: LinearModel, theta: Floats) -> float:
+
     began = time.perf_counter()
     for block in shard:
-        sweep_block(block, levels, LOSSES["logistic"], theta)
+        sweep_block(block, model, theta)
     return time.perf_counter() - began
 
 
@@ -205,7 +206,7 @@ class Kernel:
     """The kernel alone, on two threads of one process, over a problem's rows in two halves."""
 
     def __init__(self, problem: Problem) -> None:
-        self._levels = problem.levels
+        self._model = _linear_model(problem)
         whole = problem.whole()
         half = problem.rows // 2
         self._halves = [
@@ -218,7 +219,6 @@ class Kernel:
             for rows in (slice(half), slice(half, None))
         ]
         self._threads = ThreadPoolExecutor(2)
-        pin_blas()
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -227,7 +227,7 @@ class Kernel:
         """Seconds of loss and gradient, and their loss."""
         began = time.perf_counter()
         halves = self._threads.map(
-            lambda block: sweep_block(block, self._levels, LOSSES["logistic"], theta).loss,
+            lambda block: sweep_block(block, self._model, theta).loss,
             self._halves,
         )
         loss = sum(halves)

@@ -5,8 +5,8 @@
     raw    corr, with column scales of 10^u, u uniform in [-1.5, 1.5]
     wide   dense x ~ N(0, I), and code columns whose levels follow Zipf's law
 
-y is 1 with probability sigmoid(x'b), b ~ N(0, 4 I / columns) on the columns before they were scaled,
-and N(0, 0.25) for every level.
+y is 1 with probability sigmoid(x'b), b ~ N(0, 4 I / columns) on the columns before they were
+scaled, and N(0, 0.25) for every level.
 """
 
 from __future__ import annotations
