@@ -65,8 +65,9 @@ class DesignMatrix:
 
     dense  (N, P) float64  numeric columns, imputed and scaled
     codes  (N, Q) int32    categorical columns as indices into their levels, never one-hot in memory
-    target (N,)   float64  0/1 for two classes, the number itself otherwise
+    target (N,)   float64  the index of the class, the number itself otherwise
     weight (N,)   float64  1 where the pipeline names no weight
+    sparse (N, S) float32  hashed texts, each chunk a `Sparse`; None without them
 
     A linear model over this matrix has the D coefficients of its `layout`, in the order of
     `features`.
@@ -78,6 +79,7 @@ class DesignMatrix:
     weight: da.Array
     layout: Layout
     features: tuple[str, ...]
+    sparse: da.Array | None = None
 
     @property
     def rows(self) -> int:
@@ -88,12 +90,13 @@ class DesignMatrix:
         """Rows of each chunk, in order. They depend on the input and the YAML only."""
         return tuple(int(rows) for rows in self.dense.chunks[0])
 
-    def blocks(self) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """The chunks in order, each as the graph keys of its (dense, codes, target, weight)."""
+    @property
+    def arrays(self) -> tuple[da.Array, ...]:
+        """The arrays in the order of a Block's fields."""
+        arrays = (self.dense, self.codes, self.target, self.weight)
+        return arrays if self.sparse is None else (*arrays, self.sparse)
+
+    def blocks(self) -> Iterator[tuple[Any, ...]]:
+        """The chunks in order, each as the graph keys of a Block's fields."""
         for i in range(len(self.chunk_rows)):
-            yield (
-                (self.dense.name, i, 0),
-                (self.codes.name, i, 0),
-                (self.target.name, i),
-                (self.weight.name, i),
-            )
+            yield tuple((array.name, i, *(0 for _ in array.shape[1:])) for array in self.arrays)

@@ -73,7 +73,7 @@ class BlockPasses:
         self.objective = penalised(self.model, Penalty(l1=l1, l2=l2), columns)
         self.blocks, self.levels, self.validation = blocks, tuple(levels), validation
         self.local = LocalPasses(self.objective, blocks)
-        self.count = 0
+        self.count, self.passes = 0, 0.0
 
     def null_model(self) -> NullModel:
         return self.local.null_model()
@@ -83,6 +83,7 @@ class BlockPasses:
 
     def evaluate(self, query: Query) -> Evaluation:
         self.count += 1
+        self.passes += query.share
         return self.local.evaluate(query)
 
     def validation_loss(self, theta: Floats) -> float:

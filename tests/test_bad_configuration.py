@@ -54,7 +54,7 @@ def test_the_pipeline_that_these_tests_break_is_valid() -> None:
 def test_bad_01_number_without_quotes() -> None:
     Path("a.yaml").write_text(pipeline(l2="1e-3"))
     train = load_pipeline(Path("a.yaml"), environment={}).pipeline.steps[3].action
-    assert train.model_dump()["penalty"] == {"l1": 0.0, "l2": 0.001}
+    assert train.model_dump()["penalty"] == {"l1": 0.0, "l2": 0.001, "factors": {}}
 
 
 def test_bad_01_number_in_quotes() -> None:
@@ -113,13 +113,13 @@ def test_bad_06_overflow_is_no_way_to_infinity() -> None:
 def test_bad_07_unknown_key() -> None:
     assert told(pipeline().replace("penalty:", "penalti:")) == [
         "a.yaml:10:7: penalti: unknown key; did you mean 'penalty'? the keys here are loss, "
-        "penalty, optimizer, max_passes, tolerance, early_stopping, goal"
+        "class_weight, penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference"
     ]
 
 
 def test_bad_07_unknown_key_like_none() -> None:
     assert told(pipeline().replace("l2:", "xyz:")) == [
-        "a.yaml:10:17: xyz: unknown key; the keys here are l1, l2"
+        "a.yaml:10:17: xyz: unknown key; the keys here are l1, l2, factors"
     ]
 
 

@@ -54,8 +54,8 @@ def told(component: type[Component], text: str) -> list[str]:
          ["max_passes: expected a whole number, found true"]),
         (Train, "{}", ["loss: missing key; add 'loss:' (one of squared, logistic)"]),
         (Train, "{los: logistic}",
-         ["los: unknown key; did you mean 'loss'? the keys here are loss, penalty, optimizer, "
-          "max_passes, tolerance, early_stopping, goal"]),
+         ["los: unknown key; did you mean 'loss'? the keys here are loss, class_weight, "
+          "penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference"]),
         (Read, "{path: {train: 5}}",
          ["train: expected text or a list, found the number 5; write \"5\" for the text"]),
         (Read, "{path: a, types: {x: {timestamp: 1, zon: UTC}}}",

@@ -183,8 +183,9 @@ def test_an_override_of_what_the_file_leaves_out_is_added_and_checked() -> None:
         ("steps.modle.train.loss=squared", "7: unknown step 'modle'; did you mean 'model'?"),
         (
             "steps.model.train.penalti=1",
-            "19: penalti: unknown key; did you mean 'penalty'? the keys here are loss, penalty, "
-            "optimizer, max_passes, tolerance, early_stopping, goal",
+            "19: penalti: unknown key; did you mean 'penalty'? the keys here are loss, "
+            "class_weight, penalty, optimizer, max_passes, tolerance, early_stopping, goal, "
+            "inference",
         ),
         (
             'steps.model.train.penalty.l2="1e-3"',
@@ -281,7 +282,7 @@ def test_defaults_and_the_top_of_the_file_hold_for_every_step() -> None:
     assert (model.priority.importance, model.priority.urgency) == ("high", "low")
     assert (model.retries, model.resources) == (1, {"GPU": 2.0, "memory": 2.0**30})
     train = model.action.model_dump()
-    assert (train["max_passes"], train["penalty"]) == (9, {"l1": 0, "l2": 0.001})
+    assert (train["max_passes"], train["penalty"]) == (9, {"l1": 0, "l2": 0.001, "factors": {}})
     assert train["optimizer"]["lbfgs"] is None
 
 
@@ -303,7 +304,7 @@ def test_a_file_may_extend_another_and_mistakes_name_the_file_of_the_value() -> 
     Path("base/base.yaml").write_text(PIPELINE.replace("1e-3", "'abc'"))
     child = "extends: base/base.yaml\nname: other\nsteps: {model: {train: {penalty: {%s}}}}\n"
     assert told(child % "l3: 1") == [
-        "a.yaml:3:35: l3: unknown key; the keys here are l1, l2",
+        "a.yaml:3:35: l3: unknown key; the keys here are l1, l2, factors",
         "base/base.yaml:6:49: l2: expected a number, found the text 'abc'",
     ]
     loaded = load(child % "l2: 4")

@@ -31,8 +31,9 @@ class OneParameter(BlockPasses):
     def null_model(self):
         return NullModel(np.array([8.0]), np.array([1.0]))
 
-    def evaluate(self, theta):
+    def evaluate(self, query):
         self.count += 1
+        theta = query.theta
         with np.errstate(over="ignore"):
             return Evaluation(theta, 0.5 * float(theta[0] ** 2), theta)
 
@@ -56,7 +57,7 @@ def test_it_stops_within_tolerance():
     result = descend(rules(tolerance=1e-7), Lbfgs(), passes)
     assert result.stopped.code == "tolerance"
     assert "within tolerance 1e-07" in result.stopped.reason
-    assert passes.evaluate(result.theta).gradient_norm <= 1e-7
+    assert passes.evaluate(Query(result.theta)).gradient_norm <= 1e-7
     assert result.optimizer == "lbfgs"
 
 
@@ -133,7 +134,7 @@ def test_lbfgs_that_cannot_improve_further_is_stalled_not_failed():
     passes = make_passes()
     result = descend(rules(max_passes=500), Lbfgs(), passes)
     assert result.stopped.code == "stalled"
-    assert passes.evaluate(result.theta).gradient_norm < 1e-10
+    assert passes.evaluate(Query(result.theta)).gradient_norm < 1e-10
 
 
 def test_row_60_a_rate_that_diverges_is_halved_until_the_fit_converges():

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from lepton_dask.learn.evaluate import Evaluate, evaluate_mistakes
+from lepton_dask.learn.losses import Multinomial
 from lepton_dask.learn.metrics import (
     METRICS,
+    OF_MANY,
     THRESHOLDED,
     ClassMetric,
     NumberMetric,
@@ -23,7 +25,9 @@ from lepton_dask.learn.ranking import cut, merge, range_tally, rank, sample, spl
 from lepton_dask.learn.tallies import (
     Predicted,
     class_tally,
+    many_tally,
     merged_classes,
+    merged_many,
     merged_numbers,
     number_tally,
 )
@@ -45,6 +49,9 @@ ORACLES = {
     "precision": at(sk.precision_score),
     "recall": at(sk.recall_score),
     "f1": at(sk.f1_score),
+    "f1_macro": lambda y, p, w: sk.f1_score(
+        y, p >= 0.5, sample_weight=w, average="macro", zero_division=0
+    ),
     "brier": lambda y, p, w: sk.brier_score_loss(y, p, sample_weight=w),
     "rmse": lambda y, p, w: sk.root_mean_squared_error(y, p, sample_weight=w),
     "mae": lambda y, p, w: sk.mean_absolute_error(y, p, sample_weight=w),
@@ -234,5 +241,102 @@ def test_every_mistake_of_an_evaluate_node_is_told_with_its_place():
     }
     assert told["threshold", "metric"] == (
         "metric: log_loss does not depend on the decision threshold; "
-        "give one of accuracy, balanced_accuracy, precision, recall, f1"
+        "give one of accuracy, balanced_accuracy, precision, recall, f1, f1_macro"
+    )
+
+
+MANY_ORACLES = {
+    "log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w, labels=range(p.shape[1])),
+    "accuracy": lambda y, p, w: sk.accuracy_score(y, p.argmax(axis=1), sample_weight=w),
+    "balanced_accuracy": lambda y, p, w: sk.balanced_accuracy_score(
+        y, p.argmax(axis=1), sample_weight=w
+    ),
+    "f1_macro": lambda y, p, w: sk.f1_score(
+        y, p.argmax(axis=1), sample_weight=w, average="macro", zero_division=0
+    ),
+}
+
+
+def many_rows(classes, n=300, seed=0, ties=True):
+    """Rows of `classes` classes; with ties, of a few different probabilities."""
+    rng = np.random.default_rng(seed)
+    p = rng.integers(1, 4, (n, classes)).astype(float) if ties else rng.random((n, classes))
+    p /= p.sum(axis=1, keepdims=True)
+    y = np.where(rng.random(n) < 0.5, p.argmax(axis=1), rng.integers(0, classes, n))
+    return Predicted(y.astype(float), p, rng.uniform(0.1, 4.0, n))
+
+
+def many_scored(name, chunks):
+    return OF_MANY[name].score(merged_many(many_tally(chunk) for chunk in chunks))
+
+
+def test_every_metric_of_many_classes_has_an_oracle_and_a_name_of_two_classes():
+    assert set(OF_MANY) == set(MANY_ORACLES)
+    assert all(METRICS[name].greater_is_better == m.greater_is_better for name, m in OF_MANY.items())
+
+
+@pytest.mark.parametrize("ties", [True, False])
+@pytest.mark.parametrize("classes", [2, 3, 17])
+@pytest.mark.parametrize("name", OF_MANY)
+def test_it_equals_scikit_learns_for_many_classes(name, classes, ties):
+    whole = many_rows(classes, ties=ties, seed=classes)
+    found = many_scored(name, chunks_of(whole, [0, 0, 7, 130, 299]))
+    assert found == pytest.approx(MANY_ORACLES[name](*whole), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_MANY)
+def test_classes_that_no_row_has_or_is_called_do_not_count(name):
+    whole = many_rows(6, n=40)
+    few = whole._replace(target=whole.target % 2)
+    few.prediction[:, 4:] = 0.0
+    few.prediction[:, 0] += 1.0 - few.prediction.sum(axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of classes that are only called
+        expected = MANY_ORACLES[name](*few)
+    assert many_scored(name, chunks_of(few, [11])) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_MANY)
+def test_two_of_many_classes_score_as_two_classes_do(name):
+    whole = many_rows(2, ties=False)
+    two = whole._replace(prediction=whole.prediction[:, 1])
+    assert many_scored(name, [whole]) == pytest.approx(scored(name, [two]), rel=1e-12)
+
+
+def test_rows_of_many_classes_without_a_prediction_are_skipped_and_the_others_counted():
+    whole = many_rows(3, n=10)
+    holes = whole.prediction.copy()
+    holes[[2, 5]] = np.nan
+    tally = many_tally(whole._replace(prediction=holes))
+    kept = many_tally(Predicted(*(np.delete(column, [2, 5], axis=0) for column in whole)))
+    assert (tally.rows, tally.skipped) == (8, 2)
+    assert tally.confusion.tolist() == kept.confusion.tolist()
+    counts = np.bincount(np.delete(whole.target, [2, 5]).astype(int), minlength=3)
+    assert tally.labels.tolist() == counts.tolist()
+    assert tally.confusion.sum() == pytest.approx(tally.weight)
+
+
+def test_no_rows_of_many_classes_have_no_score():
+    nothing = Predicted(np.empty(0), np.empty((0, 3)), np.empty(0))
+    assert isinstance(many_scored("accuracy", [nothing, nothing]), Undefined)
+    assert isinstance(many_scored("accuracy", []), Undefined)
+
+
+def test_a_multinomial_model_is_told_which_metrics_it_has():
+    loss = Multinomial()
+    assert all(metric_mistake(name, loss) is None for name in OF_MANY)
+    assert metric_mistake("roc_auc", loss) == (
+        "roc_auc is of two classes; the multinomial loss has "
+        "'log_loss', 'accuracy', 'balanced_accuracy', 'f1_macro'"
+    )
+    assert metric_mistake("rmse", loss) == "rmse needs a numeric target; the loss is multinomial"
+
+
+def test_a_multinomial_model_has_no_threshold():
+    node = Evaluate(metrics=("accuracy", "recall"), threshold={"metric": "recall", "at_least": 0.9})
+    told = {m.path[1:]: str(m) for m in evaluate_mistakes(node, Multinomial(), ("scores",))}
+    assert set(told) == {("metrics", 1), ("threshold",)}
+    assert told["threshold",] == (
+        "threshold: the multinomial loss predicts the most probable class, by no threshold; "
+        "leave it out"
     )

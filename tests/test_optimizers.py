@@ -1,7 +1,7 @@
 """Every optimizer goes through the same tests; a new one is a row in ROWS.
 
-A row says how small a gradient the optimizer reaches on the small problems below, and within how
-many passes.
+A row says how small a gradient the optimizer reaches on the small problems below, within how
+many passes, and how near to the minimum it is then. What takes kinks alone has its own file.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,20 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.optimizers import OPTIMIZERS, Fista, GradientDescent, Lbfgs, Optimizer
-from lepton_dask.learn.optimizers.base import MAX_HALVINGS
+from lepton_dask.learn.optimizers import (
+    OPTIMIZERS,
+    Fista,
+    GradientDescent,
+    Lbfgs,
+    Newton,
+    Normal,
+    Optimizer,
+    ProxNewton,
+    Sgd,
+)
+from lepton_dask.learn.optimizers.base import MAX_HALVINGS, Query
 from lepton_dask.learn.optimizers.line_search import LineSearch
-from lepton_dask.learn.train import Train, choose_optimizer
+from lepton_dask.learn.train import Train, choose_optimizer, too_many_parameters, train_mistakes
 
 
 @dataclass(frozen=True)
@@ -25,19 +35,45 @@ class Row:
     optimizer: Optimizer[Any]
     reaches: float
     passes: int
+    near: float = 1e-6
+
+    @property
+    def losses(self):
+        takes = self.optimizer.losses
+        return [loss for loss in ("logistic", "squared") if takes is None or loss in takes]
 
 
 ROWS = [
     Row(Lbfgs(), 1e-8, 80),
     Row(Lbfgs(history=3), 1e-8, 150),
     Row(GradientDescent(), 1e-8, 1500),
-    Row(GradientDescent(learning_rate=0.3), 1e-6, 3000),
+    Row(GradientDescent(learning_rate=0.3), 1e-6, 3000, near=1e-4),
     Row(GradientDescent(start="random"), 1e-8, 1500),
     Row(Fista(), 1e-8, 200),
+    Row(Newton(), 1e-8, 9),
+    Row(ProxNewton(), 1e-8, 9),
+    Row(Normal(), 1e-12, 3),
+    Row(Sgd(batches=4, decay=0.1), 5e-3, 600, near=0.4),
+    Row(Sgd(batches=4, decay=0.1, method="adam"), 5e-3, 600, near=0.4),
 ]
-every_optimizer = pytest.mark.parametrize(
-    "row", ROWS, ids=lambda row: str(row.optimizer).replace(" ", ",") or row.optimizer.name
+
+
+def name(row):
+    return str(row.optimizer).replace(" ", ",") or row.optimizer.name
+
+
+every_optimizer = pytest.mark.parametrize("row", ROWS, ids=name)
+every_optimizer_and_loss = pytest.mark.parametrize(
+    ("row", "loss"),
+    [pytest.param(row, loss, id=f"{name(row)}-{loss}") for row in ROWS for loss in row.losses],
 )
+
+
+def every_optimizer_for(loss):
+    rows = [row for row in ROWS if loss in row.losses]
+    return pytest.mark.parametrize("row", rows, ids=name)
+
+
 every_loss = pytest.mark.parametrize("loss", ["logistic", "squared"])
 
 LEVELS = (3, 5)
@@ -49,9 +85,9 @@ def minimise(optimizer, passes, tolerance, max_passes):
     null = passes.null_model()
     state = optimizer.start(optimizer.initial_theta(null.theta, seed=3), null.curvature)
     values = []
-    for _ in range(max_passes):
+    while passes.passes < max_passes:
         before = state.point
-        state = optimizer.step(state, passes.evaluate(state.theta))
+        state = optimizer.step(state, passes.evaluate(state.query))
         if state.point is not before:
             values.append(state.point.value)
             if state.point.gradient_norm <= tolerance:
@@ -67,19 +103,19 @@ def problem(loss, **changes):
 
 
 def test_every_optimizer_of_the_grammar_has_a_row():
-    assert {row.optimizer.name for row in ROWS} == set(OPTIMIZERS)
+    kinks = {name for name, kind in OPTIMIZERS.items() if kind.takes_kinks}
+    assert {row.optimizer.name for row in ROWS} | kinks == set(OPTIMIZERS)
 
 
-@every_loss
-@every_optimizer
+@every_optimizer_and_loss
 def test_it_reaches_its_gradient_within_its_passes(row, loss):
     passes = problem(loss)
     state, _ = minimise(row.optimizer, passes, row.reaches, row.passes)
     assert state.point.gradient_norm <= row.reaches
-    assert state.ended is None
+    assert state.ended in (None, "converged")
 
 
-@every_optimizer
+@every_optimizer_for("logistic")
 def test_logistic_coefficients_equal_scikit_learns(row):
     block = make_block()
     state, _ = minimise(row.optimizer, problem("logistic"), row.reaches, row.passes)
@@ -87,24 +123,24 @@ def test_logistic_coefficients_equal_scikit_learns(row):
     oracle = LogisticRegression(C=C, tol=1e-10, max_iter=10_000, solver="newton-cholesky")
     oracle.fit(one_hot(block, LEVELS), block.target, sample_weight=block.weight)
     expected = [*oracle.coef_[0], *oracle.intercept_]
-    np.testing.assert_allclose(state.point.theta, expected, atol=100 * row.reaches)
+    np.testing.assert_allclose(state.point.theta, expected, atol=row.near)
 
 
-@every_optimizer
+@every_optimizer_for("squared")
 def test_squared_coefficients_equal_scikit_learns(row):
     block = make_block(loss="squared")
     state, _ = minimise(row.optimizer, problem("squared"), row.reaches, row.passes)
     oracle = Ridge(alpha=L2 * block.weight.sum(), solver="cholesky")
     oracle.fit(one_hot(block, LEVELS), block.target, sample_weight=block.weight)
     expected = [*oracle.coef_, oracle.intercept_]
-    np.testing.assert_allclose(state.point.theta, expected, atol=100 * row.reaches)
+    np.testing.assert_allclose(state.point.theta, expected, atol=row.near)
 
 
 @every_optimizer
 def test_stepping_again_from_a_kept_state_gives_the_same_bits(row):
-    passes = problem("logistic")
-    kept, _ = minimise(row.optimizer, passes, 0.0, 7)
-    evaluation = passes.evaluate(kept.theta)
+    passes = problem(row.losses[0])
+    kept, _ = minimise(row.optimizer, passes, 0.0, 3)
+    evaluation = passes.evaluate(kept.query)
     one, other = (row.optimizer.step(kept, evaluation) for _ in range(2))
     assert one.theta.tobytes() == other.theta.tobytes()
 
@@ -126,24 +162,28 @@ def test_a_step_beyond_the_finite_range_is_taken_back_and_shortened(row):
     def evaluate(theta):
         outside = np.max(np.abs(theta)) >= 4
         value = np.inf if outside else 0.5 * float((theta - 3) @ (theta - 3))
-        return Evaluation(theta, value, theta - 3)
+        return Evaluation(theta, value, theta - 3, hessian=0.4 * np.eye(2))
 
     optimizer = row.optimizer
+    if isinstance(optimizer, Normal):
+        pytest.skip("what is not finite is no parabola")
     if isinstance(optimizer, GradientDescent) and optimizer.learning_rate != "auto":
         optimizer = GradientDescent(learning_rate=1.9)
     state = optimizer.start(np.zeros(2), np.ones(2))
     for _ in range(200):
         state = optimizer.step(state, evaluate(state.theta))
-        if state.ended or state.point.gradient_norm < 1e-6:
+        if state.ended or (state.point is not None and state.point.gradient_norm < 1e-6):
             break
-    np.testing.assert_allclose(state.point.theta, 3.0, atol=1e-5)
+    np.testing.assert_allclose(state.point.theta, 3.0, atol=max(1e-5, row.near))
 
 
 @every_optimizer
 def test_at_the_minimum_there_is_no_step_left(row):
     state = row.optimizer.start(np.ones(2), np.zeros(2))
-    state = row.optimizer.step(state, Evaluation(np.ones(2), 1.0, np.zeros(2)))
-    assert state.ended == "stalled"
+    for _ in range(getattr(row.optimizer, "batches", 1)):
+        still = Evaluation(np.ones(2), 1.0, np.zeros(2), hessian=np.zeros((2, 2)))
+        state = row.optimizer.step(state, still)
+    assert state.ended in ("stalled", "converged")
 
 
 def test_a_fixed_rate_follows_the_formula_to_the_letter():
@@ -153,8 +193,8 @@ def test_a_fixed_rate_follows_the_formula_to_the_letter():
     theta = null.theta
     state = optimizer.start(theta, null.curvature)
     for _ in range(20):
-        theta = theta - 0.01 * passes.evaluate(theta).gradient
-        state = optimizer.step(state, passes.evaluate(state.theta))
+        theta = theta - 0.01 * passes.evaluate(Query(theta)).gradient
+        state = optimizer.step(state, passes.evaluate(state.query))
     settled, iterations = optimizer.settle(state)
     assert iterations == 20
     np.testing.assert_array_equal(settled, theta)
@@ -226,18 +266,53 @@ def test_the_pipeline_names_an_optimizer_or_configures_one():
     )
 
 
-def test_auto_chooses_and_says_why():
-    optimizer, reason = choose_optimizer(Train(loss="squared"))
-    assert optimizer == Lbfgs()
-    assert "squared loss is smooth" in reason
+@pytest.mark.parametrize(
+    ("loss", "penalty", "parameters", "name", "words"),
+    [
+        ("squared", {"l2": 1}, 50, "normal", "one pass leads to its minimum"),
+        ("squared", {}, 5000, "lbfgs", "no pilot (5,000 coefficients, more than 1,500)"),
+        ("logistic", {}, 50, "lbfgs", "a pilot fit to a subsample"),
+        ("logistic", {}, None, "lbfgs", "up to 1,500 coefficients"),
+        ("logistic", {"l1": 0.1}, 50, "prox_newton", "50 coefficients, at most 4,096"),
+        ("squared", {"l1": 0.1}, None, "prox_newton", "up to 4,096 coefficients"),
+        ("squared", {"l1": 0.1}, 5000, "fista", "kink at 0"),
+        ("quantile", {}, 5, "interior_point", "a kink in every row"),
+        ("huber", {}, 5, "lbfgs", "the huber loss is smooth"),
+    ],
+)
+def test_auto_chooses_and_says_why(loss, penalty, parameters, name, words):
+    optimizer, reason = choose_optimizer(Train(loss=loss, penalty=penalty), parameters)
+    assert optimizer.name == name
+    assert words in reason
+
+
+def test_an_optimizer_for_another_loss_is_refused_with_the_one_for_this():
+    for train, words in [
+        (Train(loss="logistic", optimizer="normal"), "for the squared loss alone; the loss is log"),
+        (Train(loss="quantile", optimizer="lbfgs"), "needs a smooth loss, and quantile is not"),
+        (Train(loss="poisson", optimizer="interior_point"), "for the quantile loss alone"),
+    ]:
+        [mistake] = train_mistakes(train, ("train",), ("m", "train"))
+        assert words in str(mistake)
+        assert f"use optimizer: {choose_optimizer(Train(loss=train.loss))[0].name}" in str(mistake)
+
+
+def test_a_hessian_that_is_too_large_is_refused_in_words():
+    words = too_many_parameters(Newton(), 5000)
+    assert words == (
+        "newton needs the Hessian of 5,000 parameters (191 MiB in every worker thread), "
+        "and takes at most 4,096"
+    )
+    assert too_many_parameters(Newton(), 4096) is None
+    assert too_many_parameters(Lbfgs(), 1_000_000) is None
 
 
 @pytest.mark.parametrize(
     ("optimizer", "words"),
     [
-        ("adm", "'auto' or 'fista' or 'gradient_descent' or 'lbfgs'"),
+        ("adm", "'auto' or 'normal' or 'newton' or 'prox_newton'"),
         ({}, "expected one optimizer, found none"),
-        ({"lbfgs": {}, "gradient_descent": {}}, "found gradient_descent, lbfgs"),
+        ({"lbfgs": {}, "gradient_descent": {}}, "found lbfgs, gradient_descent"),
         ({"lbfgs": {"history": 0}}, "greater than 0"),
         ({"gradient_descent": {"learning_rate": 0}}, "greater than 0"),
     ],

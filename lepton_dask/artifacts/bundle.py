@@ -1,7 +1,8 @@
 """The bundle: the model that leaves. JSON and arrays, checksummed, no pickle.
 
 bundle.json         what the model is and needs, everything but the coefficients
-coefficients.npy    (D,) float64, in the order of "features"
+coefficients.npy    (D,) float64, in the order of "features"; of a multinomial model (D, K)
+texts/<i>.npy       (S,) int32, the buckets that the i-th hashed text touches, where there are any
 tables/<name>.npz   the rows of a table that predicting looks into, if there is one
 manifest.json       the SHA-256 of each; written last, so that half a bundle is none
 """
@@ -34,10 +35,11 @@ COEFFICIENTS = "coefficients.npy"
 def save_bundle(folder: Path, model: Model) -> None:
     """Writes a model into a folder, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
-    array = io.BytesIO()
-    np.save(array, model.coefficient_array, allow_pickle=False)
     document = json.dumps(_to_json(model), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {DOCUMENT: document.encode(), COEFFICIENTS: array.getvalue()}
+    contents = {DOCUMENT: document.encode(), COEFFICIENTS: _array_bytes(model.coefficient_array)}
+    contents |= {
+        _text_file(i): _array_bytes(text.touched) for i, text in enumerate(model.prepared.texts)
+    }
     contents |= {
         _table_file(table.name): rows_to_bytes(table.rows)
         for table in model.tables
@@ -72,10 +74,12 @@ def load(run_or_bundle: str | Path) -> Model:
                 fix="copy the bundle again, or train again",
                 file=str(folder / name),
             )
-    coefficients = np.load(io.BytesIO(contents[COEFFICIENTS]), allow_pickle=False)
     document = json.loads(contents[DOCUMENT])
     tables = tuple(_table(table, contents) for table in document.get("tables", ()))
-    return _from_json(document, coefficients, tables)
+    texts = document["prepared"].get("texts", ())
+    touched = [_array(contents[_text_file(i)]) for i in range(len(texts))]
+    prepared = Prepared.from_json(document["prepared"], touched)
+    return _from_json(document, prepared, _array(contents[COEFFICIENTS]), tables)
 
 
 def _bundle_folder(path: Path) -> Path:
@@ -133,12 +137,28 @@ def _to_json(model: Model) -> dict[str, object]:
         ],
         "prepared": model.prepared.to_json(),
         "loss": model.loss,
+        "loss_parameters": dict(model.loss_parameters),
         "intercept": model.intercept,
         "threshold": model.threshold,
         "classes": classes,
-        "positive": None if classes is None else classes[-1],
+        "positive": None if classes is None or model.is_multinomial else classes[-1],
         "features": model.features,
     }
+
+
+def _text_file(number: int) -> str:
+    return f"texts/{number}.npy"
+
+
+def _array_bytes(array: np.ndarray[Any, np.dtype[Any]]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _array(content: bytes) -> np.ndarray[Any, np.dtype[Any]]:
+    array: np.ndarray[Any, np.dtype[Any]] = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def _table_file(name: str) -> str:
@@ -160,9 +180,11 @@ def _recipe(document: dict[str, Any] | None) -> Recipe | None:
 
 def _from_json(
     document: dict[str, Any],
+    prepared: Prepared,
     coefficients: np.ndarray[Any, np.dtype[Any]],
     tables: tuple[SideTable, ...],
 ) -> Model:
+    intercept = document["intercept"]
     return Model(
         name=document["name"],
         created=document["created"],
@@ -171,12 +193,13 @@ def _from_json(
         inputs=_columns(document["inputs"]),
         missing_values=_missing_values(document["missing_values"]),
         replay=tuple(replay_from_json(step) for step in document["replay"]),
-        prepared=Prepared.from_json(document["prepared"]),
+        prepared=prepared,
         loss=document["loss"],
         coefficient_array=coefficients,
-        intercept=document["intercept"],
+        intercept=tuple(intercept) if isinstance(intercept, list) else intercept,
         threshold=document["threshold"],
         tables=tables,
+        loss_parameters=document.get("loss_parameters", {}),
     )
 
 

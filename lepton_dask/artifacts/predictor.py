@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from lepton_dask.data.columns import Columns
 from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.links import LINKS
+from lepton_dask.matrix import Sparse
 from lepton_dask.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,15 +30,20 @@ if TYPE_CHECKING:
 
 DEFAULT_THRESHOLD = 0.5
 
+MULTINOMIAL = "multinomial"
+
+PRODUCTS_AT_A_TIME = 1 << 20
+"""Products of sparse values and coefficients that are held at a time: 8 MiB."""
+
 
 class Scores(NamedTuple):
     """What a model says of n rows.
 
-    linear (n,) is the linear predictor; probabilities (n, K) in the order of the classes, None
-    without classes; predictions (n,) are labels, or numbers without classes. Rows that cannot be
-    scored have NaN, NaN and None (NaN for numbers), and their reason in `problems`, which is None
-    when there are none. others (Q,) counts the rows whose level of each code column is none of the
-    learnt ones.
+    linear (n,) is the linear predictor, of a multinomial model (n, K); probabilities (n, K) in the
+    order of the classes, None without classes; predictions (n,) are labels, or numbers without
+    classes. Rows that cannot be scored have NaN, NaN and None (NaN for numbers), and their reason
+    in `problems`, which is None when there are none. others (Q,) counts the rows whose level of
+    each code column is none of the learnt ones.
     """
 
     linear: Floats
@@ -68,8 +74,10 @@ class Model:
 
     `inputs` are the columns that it needs, as the first `read` yields them; `replay` leads from
     there to the columns that `prepared` takes. `coefficient_array` (D,) is in the order of
-    `features`. `threshold` is the least probability of the positive class that predicts it.
-    `tables` are what the replay looks into beside the rows.
+    `features`; a multinomial model has (D, K), and K intercepts, in the order of the classes, of
+    which it predicts the most probable. `threshold` is the least probability of the positive class
+    of two that predicts it. `loss_parameters` are what the loss was told beside its name. `tables`
+    are what the replay looks into beside the rows.
     """
 
     name: str
@@ -82,15 +90,21 @@ class Model:
     prepared: Prepared
     loss: str
     coefficient_array: Floats
-    intercept: float
+    intercept: float | tuple[float, ...]
     threshold: float = DEFAULT_THRESHOLD
     tables: tuple[SideTable, ...] = ()
+    loss_parameters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.coefficient_array.shape != (len(self.features),):
-            raise ValueError(
-                f"{self.coefficient_array.shape} coefficients for {len(self.features)} features"
-            )
+        outputs = (len(self.classes or ()),) if self.is_multinomial else ()
+        shape = (len(self.features), *outputs)
+        if self.coefficient_array.shape != shape or np.shape(self.intercept) != outputs:
+            raise ValueError(f"{self.coefficient_array.shape} coefficients, {shape} are needed")
+
+    @property
+    def is_multinomial(self) -> bool:
+        """Whether every class has coefficients of its own."""
+        return self.loss == MULTINOMIAL
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -98,15 +112,19 @@ class Model:
 
     @property
     def classes(self) -> tuple[Label, ...] | None:
-        """The labels in order (negative, positive); None where a number is predicted."""
+        """The labels in order, two as (negative, positive); None where a number is predicted."""
         return self.prepared.classes
 
     @property
-    def coefficients(self) -> pd.Series[float]:
-        """The coefficients on the prepared columns, by feature."""
+    def coefficients(self) -> pd.Series[float] | pd.DataFrame:
+        """The coefficients on the prepared columns, by feature; of a multinomial model a column for
+        each class."""
         # Here and not above: predicting needs no pandas.
         import pandas as pd
 
+        if self.is_multinomial:
+            labels = list(self.classes or ())
+            return pd.DataFrame(self.coefficient_array, list(self.features), labels)
         return pd.Series(self.coefficient_array, index=list(self.features), name="coefficient")
 
     def predict(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> NDArray[Any]:
@@ -128,7 +146,8 @@ class Model:
         return probabilities
 
     def decision_function(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> Floats:
-        """(n,) linear predictor; NaN for rows that cannot be scored."""
+        """(n,) linear predictor, (n, K) of a multinomial model; NaN for rows that cannot be
+        scored."""
         return self._score(frame, tables).linear
 
     def problems(self, frame: Frame, tables: Mapping[str, Frame] | None = None) -> Problems:
@@ -206,13 +225,17 @@ class Model:
         scored = np.ones(len(linear), dtype=bool)
         if problems is not None:
             scored = np.array([problem is None for problem in problems], dtype=bool)
-        linear = np.where(scored, linear, np.nan)
+        linear[~scored] = np.nan
         mean = LINKS[self.loss].inverse(linear)
         if self.classes is None:
             return Scores(linear, None, mean, problems, rows.others)
-        probabilities = np.column_stack([1 - mean, mean])
         labels = np.array(self.classes, dtype=object if isinstance(self.classes[0], str) else None)
-        predictions = labels[(mean >= self.threshold).astype(np.intp)]
+        if self.is_multinomial:
+            probabilities = mean
+            predictions = labels[np.argmax(linear, axis=1)]
+        else:
+            probabilities = np.column_stack([1 - mean, mean])
+            predictions = labels[(mean >= self.threshold).astype(np.intp)]
         if not scored.all():
             predictions = predictions.astype(object)
             predictions[~scored] = None
@@ -220,8 +243,27 @@ class Model:
 
     def _linear(self, rows: Rows) -> Floats:
         start = rows.dense.shape[1]
-        linear: Floats = rows.dense @ self.coefficient_array[:start] + self.intercept
+        linear: Floats = rows.dense @ self.coefficient_array[:start] + np.asarray(self.intercept)
         for q, levels in enumerate(self.prepared.levels):
             linear += self.coefficient_array[start + rows.codes[:, q]]
             start += levels
+        if rows.sparse is not None:
+            _add_products(linear, rows.sparse, self.coefficient_array[start:])
         return linear
+
+
+def _add_products(linear: Floats, sparse: Sparse, coefficients: Floats) -> None:
+    """Adds sparse @ coefficients to linear (n,) or (n, K), a bounded number of products at a
+    time."""
+    entries = max(1, PRODUCTS_AT_A_TIME * len(coefficients) // max(1, coefficients.size))
+    filled = np.flatnonzero(np.diff(sparse.starts))
+    starts, ends = sparse.starts[filled], sparse.starts[filled + 1]
+    first = 0
+    while first < len(filled):
+        last = int(np.searchsorted(ends, starts[first] + entries, side="right"))
+        last = max(last, first + 1)
+        here = slice(starts[first], ends[last - 1])
+        values = sparse.values[here].astype(np.float64)
+        products = (coefficients[sparse.columns[here]].T * values).T
+        linear[filled[first:last]] += np.add.reduceat(products, starts[first:last] - here.start)
+        first = last

@@ -139,7 +139,7 @@ def runs(found: Sequence[RunSummary]) -> Table:
 
 def _of_labels(labels: Mapping[str, int]) -> str:
     """` (113 rows, 42 are 0)`, of two labels; the positive one is the last."""
-    if not labels:
+    if len(labels) != 2:
         return ""
     positive = list(labels)[-1]
     return f" ({_count(sum(labels.values()))} rows, {_count(labels[positive])} are {positive})"

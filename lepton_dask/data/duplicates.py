@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lepton_dask.data.chunks import RowNumbers
-from lepton_dask.data.hashing import Hashes
+from lepton_dask.data.mixing import Hashes
 
 Positions = NDArray[np.int64]
 

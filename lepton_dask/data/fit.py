@@ -7,6 +7,7 @@ from the profile of all rows, so that there is one list of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,22 +15,31 @@ from numpy.typing import NDArray
 
 from lepton_dask.data.calendar import CYCLES, DatePart, date_part
 from lepton_dask.data.columns import MomentColumn
-from lepton_dask.data.fit_target import fit_target, weight_mistakes
+from lepton_dask.data.fit_target import (
+    SHOWN_LABELS,
+    TargetLimit,
+    fit_target,
+    unseen_classes,
+    weight_mistakes,
+)
+from lepton_dask.data.hashed_text import FittedText, TouchedBuckets
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.moments import Moments
-from lepton_dask.data.prepare import Categorical, Constant, Dates, Numeric, Prepare
+from lepton_dask.data.prepare import Categorical, Constant, Dates, Hash, Numeric, Prepare
 from lepton_dask.data.prepared import (
     FittedCategory,
     FittedCode,
     FittedDatePart,
     FittedNumber,
     Prepared,
+    label_text,
 )
 from lepton_dask.data.profile import ColumnProfile, Profile
 from lepton_dask.data.roles import Task
 from lepton_dask.data.sketch import weighted_quantiles
 from lepton_dask.data.treatments import Treated
 from lepton_dask.errors import DocumentPath, Mistake, UserError
+from lepton_dask.suggest import listed
 
 EXACT_INTEGERS = 2**53
 """Beyond it two integers may be one float64, and so one level."""
@@ -68,23 +78,30 @@ def fit(
     *,
     at: DocumentPath,
     task: Task,
+    limits: Sequence[TargetLimit] = (),
+    touched: Mapping[str, TouchedBuckets] | None = None,
 ) -> Fitted:
-    """Fits every treatment on `training`, and the target's classes on `all_rows`.
+    """Fits every treatment on `training`, and the target's classes on `all_rows`. `touched` are the
+    buckets that the training rows touch, by column that is hashed; `limits` are what the losses
+    ask of a number that is learnt.
 
     Columns that hold nothing to learn from (constant, all missing, ids) are dropped with a
     warning. Raises UserError with all mistakes that the data show: a target without two classes,
     labels without `positive`, negative weights, no column left.
     """
-    target, mistakes = fit_target(treatments, prepare, all_rows, training, at=at, task=task)
+    target, mistakes = fit_target(
+        treatments, prepare, all_rows, training, at=at, task=task, limits=limits
+    )
     mistakes += weight_mistakes(treatments, all_rows, at)
     numbers: list[FittedNumber] = []
     codes: list[FittedCode] = []
+    texts: list[FittedText] = []
     warnings: list[str] = []
     for treated in treatments:
         if treated.treatment is None:
             continue
         try:
-            fitted = _fit_feature(treated, training.columns[treated.column])
+            fitted = _fit_feature(treated, training.columns[treated.column], touched or {})
         except _Unfit as unfit:
             mistakes.append(
                 Mistake((*at, "columns"), f"'{treated.column}' {unfit.found}", unfit.fix)
@@ -95,20 +112,26 @@ def fit(
                 warnings.append(f"column '{treated.column}' {reason}: dropped")
             case FittedNumber():
                 numbers.append(fitted)
+            case FittedText():
+                texts.append(fitted)
             case _:
                 codes += fitted
-    if not numbers and not codes and not mistakes:
+    if not (numbers or codes or texts or mistakes):
         why = "; ".join(warnings) or "every column has another role"
         mistakes.append(Mistake(at, f"no column is left to learn from ({why})"))
     if mistakes or target is None:
         raise UserError(mistakes)
     weight = next((each.column for each in treatments if each.role == "weight"), None)
-    return Fitted(Prepared(tuple(numbers), tuple(codes), target, weight), tuple(warnings))
+    if unseen := unseen_classes(target, training):
+        shown = listed([label_text(label) for label in unseen], SHOWN_LABELS)
+        warnings.append(f"no training row is {shown}: nothing is learnt of what it looks like")
+    prepared = Prepared(tuple(numbers), tuple(codes), target, weight, tuple(texts))
+    return Fitted(prepared, tuple(warnings))
 
 
 def _fit_feature(
-    treated: Treated, profile: ColumnProfile
-) -> FittedNumber | tuple[FittedCode, ...] | _Dropped:
+    treated: Treated, profile: ColumnProfile, touched: Mapping[str, TouchedBuckets]
+) -> FittedNumber | FittedText | tuple[FittedCode, ...] | _Dropped:
     if profile.count == 0:
         return _Dropped("has no value in the training rows")
     match treated.treatment:
@@ -118,6 +141,8 @@ def _fit_feature(
             return _fit_category(treated.column, treated.treatment, profile)
         case Dates():
             return _fit_dates(treated.column, treated.treatment, profile)
+        case Hash():
+            return _fit_text(treated.column, treated.treatment, touched[treated.column])
         case None:
             raise TypeError(f"'{treated.column}' is not a feature")
 
@@ -198,7 +223,9 @@ def _fit_category(
     if profile.levels is None:
         found = f"has more than {DISTINCT_CAP[profile.type.kind]:,} different values"
         if profile.type.kind == "text":
-            return _Dropped(f"{found} and looks like an id")
+            return _Dropped(
+                f"{found} and looks like an id, or like prose, which `hash: true` takes"
+            )
         raise _Unfit(f"{found}, too many for a category", "leave out 'as: category'")
     if profile.type.kind == "integer" and profile.moments is not None:
         moments = profile.moments
@@ -215,6 +242,14 @@ def _fit_category(
             f"is in {most}, of {len(pairs)} levels) and looks like an id"
         )
     return (FittedCategory(column, frequent, profile.missing > 0),)
+
+
+def _fit_text(column: str, hashed: Hash, touched: TouchedBuckets) -> FittedText | _Dropped:
+    frequent = touched.buckets[touched.rows >= hashed.minimum_count]
+    if len(frequent) == 0:
+        few = f"that {hashed.minimum_count} training rows have" if len(touched.buckets) else ""
+        return _Dropped(f"has no n-gram {few}".rstrip())
+    return FittedText(column, hashed.ngrams, frequent)
 
 
 def _fit_dates(

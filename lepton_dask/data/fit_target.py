@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import FittedTarget, Label, label_text
@@ -14,6 +17,14 @@ from lepton_dask.suggest import did_you_mean, listed
 SHOWN_LABELS = 10
 
 
+class TargetLimit(NamedTuple):
+    """A loss by name, and what is wrong with targets from a lowest to a highest value, as the end
+    of a sentence that starts with the loss ("needs targets above 0"); None where nothing is."""
+
+    loss: str
+    problem: Callable[[float, float], str | None]
+
+
 def fit_target(
     treatments: tuple[Treated, ...],
     prepare: Prepare,
@@ -22,11 +33,13 @@ def fit_target(
     *,
     at: DocumentPath,
     task: Task,
+    limits: Sequence[TargetLimit] = (),
 ) -> tuple[FittedTarget | None, list[Mistake]]:
-    """The target with its classes in order (negative, positive), or what is wrong with it.
+    """The target with its classes in order, or what is wrong with it.
 
-    Two numbers or truth values are in their own order unless `positive` says otherwise; two texts
-    need `positive`.
+    Two classes are (negative, positive): two numbers or truth values are in their own order unless
+    `positive` says otherwise; two texts need `positive`. Of `many_classes` there are all that any
+    row has, in ascending order. A number has to keep the `limits` of the losses that learn it.
     """
     name = next(treated.column for treated in treatments if treated.role == "target")
     path = (*at, "target")
@@ -34,14 +47,27 @@ def fit_target(
         part = "training " if all_rows.columns[name].count else ""
         return None, [Mistake(path, f"'{name}' has no value in any {part}row")]
     if task == "regression":
-        return FittedTarget(name, None), []
-    labels, mistakes = _two_labels(name, all_rows.columns[name], path)
+        mistakes = _beyond(name, all_rows.columns[name], path, limits)
+        return (None, mistakes) if mistakes else (FittedTarget(name, None), [])
+    find = _two_labels if task == "classification" else _all_labels
+    labels, mistakes = find(name, all_rows.columns[name], path)
     if mistakes:
         return None, mistakes
     if len(training.columns[name].levels or ()) < 2:
         return None, [_one_class(name, training.columns[name], path, "training row")]
+    if task == "many_classes":
+        return FittedTarget(name, labels), []
     classes, mistakes = _in_order(name, labels, prepare, path)
     return (None, mistakes) if mistakes else (FittedTarget(name, classes), [])
+
+
+def unseen_classes(target: FittedTarget, training: Profile) -> tuple[Label, ...]:
+    """The classes that no training row has: a model can only learn that they are rare."""
+    levels = training.columns[target.column].levels
+    if target.classes is None or levels is None:
+        return ()
+    seen = {label for label, _ in levels.pairs()}
+    return tuple(label for label in target.classes if label not in seen)
 
 
 def weight_mistakes(
@@ -64,20 +90,51 @@ def _two_labels(
 ) -> tuple[tuple[Label, ...], list[Mistake]]:
     if profile.levels is None:
         found = f"'{name}' has more than {DISTINCT_CAP[profile.type.kind]:,} different values"
-        return (), [Mistake(path, f"{found}, and the loss takes two classes", _squared(profile))]
+        fix = "derive a column with two of them"
+        if profile.type.kind != "text":
+            fix = "use loss: squared for a number, or derive a column with two values"
+        return (), [Mistake(path, f"{found}, and the loss takes two classes", fix)]
     labels = tuple(label for label, _ in profile.levels.pairs())
     if len(labels) == 1:
         return (), [_one_class(name, profile, path, "row")]
     if len(labels) > 2:
         found = f"'{name}' has {len(labels)} different values ({_shown(labels)})"
-        return (), [Mistake(path, f"{found}, and the loss takes two classes", _squared(profile))]
+        fix = "use loss: multinomial"
+        if profile.type.kind != "text":
+            fix = "use loss: multinomial for classes, loss: squared for a number"
+        return (), [Mistake(path, f"{found}, and the loss takes two classes", fix)]
     return labels, []
 
 
-def _squared(profile: ColumnProfile) -> str:
-    if profile.type.kind == "text":
-        return "derive a column with two of them"
-    return "use loss: squared for a number, or derive a column with two values"
+def _all_labels(
+    name: str, profile: ColumnProfile, path: DocumentPath
+) -> tuple[tuple[Label, ...], list[Mistake]]:
+    if profile.levels is None:
+        found = f"'{name}' has more than {DISTINCT_CAP[profile.type.kind]:,} different values"
+        fix = "" if profile.type.kind == "text" else "use loss: squared for a number"
+        return (), [Mistake(path, f"{found}, too many for classes", fix)]
+    labels = tuple(label for label, _ in profile.levels.pairs())
+    if len(labels) == 1:
+        return (), [_one_class(name, profile, path, "row")]
+    return labels, []
+
+
+def _beyond(
+    name: str, profile: ColumnProfile, path: DocumentPath, limits: Sequence[TargetLimit]
+) -> list[Mistake]:
+    """What the losses say to the range of a number."""
+    if profile.moments is None:
+        return []
+    lowest, highest = float(profile.moments.minimum), float(profile.moments.maximum)
+    return [
+        Mistake(
+            path,
+            f"'{name}' goes from {lowest:g} to {highest:g}, and the {limit.loss} loss {problem}",
+            "filter the rows that are beyond it, or use loss: squared",
+        )
+        for limit in limits
+        if (problem := limit.problem(lowest, highest)) is not None
+    ]
 
 
 def _one_class(name: str, profile: ColumnProfile, path: DocumentPath, row: str) -> Mistake:

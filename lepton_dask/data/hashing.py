@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
+from lepton_dask.data.mixing import GOLDEN, Hashes, mixed
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MISSING_TEXT = b"\xff missing"  # not UTF-8, so that no text is equal to it
 
 
@@ -24,18 +23,9 @@ def key_of(*parts: object) -> np.uint64:
     return np.uint64(int.from_bytes(digest.digest(), "little"))
 
 
-def mixed(values: Hashes) -> Hashes:
-    """The finaliser of SplitMix64, a bijection on 64 bits in which every input bit changes every
-    output bit with probability about 1/2 (Steele, Lea and Flood, "Fast splittable pseudorandom
-    number generators", OOPSLA 2014)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
 def row_hashes(key: np.uint64, row_numbers: NDArray[np.int64]) -> Hashes:
     """Output number `row_number` of the SplitMix64 generator that is seeded with the key."""
-    return mixed(key + (row_numbers.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    return mixed(key + (row_numbers.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 
 def value_hashes(key: np.uint64, column: pa.ChunkedArray) -> Hashes:
@@ -74,7 +64,7 @@ def row_keys(table: pa.Table) -> Hashes:
     for name, column in zip(table.column_names, table.columns, strict=True):
         for half in range(2):
             salt = key_of("duplicates", half, name)
-            keys[:, half] = mixed(keys[:, half] * _GOLDEN + _column_hashes(salt, column))
+            keys[:, half] = mixed(keys[:, half] * GOLDEN + _column_hashes(salt, column))
     return keys
 
 
@@ -90,7 +80,7 @@ def _column_hashes(salt: np.uint64, column: pa.ChunkedArray) -> Hashes:
         integer = pa.int32() if pa.types.is_date32(column.type) else pa.int64()
         bits = pc.fill_null(column.cast(integer), 0).to_numpy().astype(np.int64).view(np.uint64)
     missing = column.is_null().to_numpy()
-    return np.where(missing, mixed(np.array([salt]) ^ _GOLDEN), mixed(bits ^ salt))
+    return np.where(missing, mixed(np.array([salt]) ^ GOLDEN), mixed(bits ^ salt))
 
 
 def _number_text(value: float | None) -> str | None:

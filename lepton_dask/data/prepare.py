@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from lepton_dask.component import Component
 from lepton_dask.data.calendar import DatePart
+from lepton_dask.data.hashed_text import NGrams
 from lepton_dask.data.prepared import Label, Transform
 
 Impute = Literal["mean", "median", "none"]
@@ -21,12 +23,53 @@ class Constant(Component):
     constant: float
 
 
+WORDS = (1, 2)
+CHARACTERS = (2, 4)
+
+
 class Hash(Component):
-    """Hashed n-grams of a text column."""
+    """Hashed n-grams of a text column: of `words` and of `characters`, each from the shortest to
+    the longest, in `buckets` together. What is not named is not hashed; without either, both are,
+    words 1 to 2 and characters 2 to 4.
+
+    Buckets that fewer than `minimum_count` training rows touch have no coefficient.
+    """
 
     words: tuple[int, int] | None = None
     characters: tuple[int, int] | None = None
-    buckets: int = Field(default=262_144, gt=1)
+    buckets: int = Field(default=262_144, gt=1, lt=2**31)
+    minimum_count: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _shortest_first(self) -> Hash:
+        for key in ("words", "characters"):
+            lengths = getattr(self, key)
+            if lengths is not None and not 1 <= lengths[0] <= lengths[1]:
+                shown = f"[{lengths[0]}, {lengths[1]}]"
+                raise PydanticCustomError(
+                    "ngram_lengths",
+                    "{key} are from the shortest to the longest, at least 1, not {shown}",
+                    {"key": key, "shown": shown},
+                )
+        return self
+
+    @property
+    def ngrams(self) -> NGrams:
+        if self.words is None and self.characters is None:
+            return NGrams(WORDS, CHARACTERS, self.buckets)
+        return NGrams(self.words, self.characters, self.buckets)
+
+
+def _by_default(hashed: object) -> object:
+    """`hash: true` is a Hash that leaves everything to the defaults."""
+    return Hash() if hashed is True else hashed
+
+
+HashChoice = Annotated[
+    Hash,
+    BeforeValidator(_by_default),
+    WithJsonSchema({"anyOf": [{"const": True}, Hash.model_json_schema()]}),
+]
 
 
 class Target(Component):
@@ -73,9 +116,9 @@ class Dates(Component):
 
 
 class Text(Component):
-    """Text columns that are hashed."""
+    """Text columns: with `hash`, all that nothing treats as categories become hashed n-grams."""
 
-    hash: Hash | None = None
+    hash: HashChoice | None = None
 
 
 class Treatment(Component):
@@ -91,7 +134,7 @@ class Treatment(Component):
     transform: Transform | None = None
     minimum_count: int | None = Field(default=None, ge=1)
     parts: tuple[DatePart, ...] | None = Field(default=None, min_length=1)
-    hash: Hash | None = None
+    hash: HashChoice | None = None
 
 
 class Prepare(Component):

@@ -6,7 +6,7 @@ loaded bundle go through the same code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from lepton_dask.data.calendar import DatePart, date_part
 from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn, TextColumn
-from lepton_dask.matrix import Layout
+from lepton_dask.data.hashed_text import Buckets, FittedText, stacked
+from lepton_dask.matrix import Layout, Sparse
 
 Label = str | bool | int | float
 Transform = Literal["log1p", "none"]
@@ -33,13 +34,15 @@ class Rows(NamedTuple):
 
     dense (n, P) float64, C-ordered; codes (n, Q) int32, each in [0, levels[q]); others (Q,) int64,
     the rows of each code column whose level is none of the learnt ones; problems, None if every
-    row can be used. A row with a problem has finite numbers that mean nothing.
+    row can be used; sparse, n rows over S columns, None without hashed texts. A row with a problem
+    has finite numbers that mean nothing.
     """
 
     dense: Floats
     codes: Codes
     others: NDArray[np.int64]
     problems: Problems | None
+    sparse: Sparse | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ FittedCode = FittedCategory | FittedDatePart
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """What is to be learnt: the number itself, or which of the `classes` (negative, positive)."""
+    """What is to be learnt: the number itself, or which of the `classes`: two in the order
+    (negative, positive), or for a loss of many classes all in ascending order."""
 
     column: str
     classes: tuple[Label, ...] | None
@@ -144,30 +148,35 @@ class FittedTarget:
 class Prepared:
     """Everything that `prepare` learnt from the training rows.
 
-    A linear model over it has P + sum(levels) coefficients in the order of `features`.
+    A linear model over it has P + sum(levels) + S coefficients in the order of `features`.
     """
 
     numbers: tuple[FittedNumber, ...]
     codes: tuple[FittedCode, ...]
     target: FittedTarget
     weight: str | None
+    texts: tuple[FittedText, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that its features are made of, each once: all that predicting needs."""
-        return tuple(dict.fromkeys(fitted.column for fitted in (*self.numbers, *self.codes)))
+        fitted = (*self.numbers, *self.codes, *self.texts)
+        return tuple(dict.fromkeys(each.column for each in fitted))
 
     @property
     def features(self) -> tuple[str, ...]:
-        """A name for every coefficient: `age`, `job=clerk`, `job=(other)`, `time.weekday=3`."""
+        """A name for every coefficient: `age`, `job=clerk`, `job=(other)`, `time.weekday=3`,
+        `text#1809` for a bucket of hashed text."""
         names = [number.column for number in self.numbers]
-        return (*names, *(name for code in self.codes for name in code.features))
+        named = (*self.codes, *self.texts)
+        return (*names, *(name for fitted in named for name in fitted.features))
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
         """The column that every coefficient was made of."""
         names = [number.column for number in self.numbers]
-        return (*names, *(code.column for code in self.codes for _ in code.features))
+        named = (*self.codes, *self.texts)
+        return (*names, *(fitted.column for fitted in named for _ in fitted.features))
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -175,14 +184,15 @@ class Prepared:
         return tuple(len(code.features) for code in self.codes)
 
     @property
-    def layout(self) -> Layout:
-        """Which columns its rows have."""
-        return Layout(len(self.numbers), self.levels)
+    def classes(self) -> tuple[Label, ...] | None:
+        """The labels in order, two as (negative, positive); None where the target is a number."""
+        return self.target.classes
 
     @property
-    def classes(self) -> tuple[Label, ...] | None:
-        """The labels in order (negative, positive); None where the target is a number."""
-        return self.target.classes
+    def layout(self) -> Layout:
+        """The columns of the design matrix that it makes."""
+        sparse = sum(len(text.touched) for text in self.texts)
+        return Layout(len(self.numbers), self.levels, sparse)
 
     def apply(self, columns: Columns) -> Rows:
         """The rows of the design matrix; the target and the weight are not looked at."""
@@ -197,7 +207,11 @@ class Prepared:
         for q, code in enumerate(self.codes):
             codes[:, q] = encoded = code.apply(columns[code.column])
             others[q] = np.count_nonzero(encoded == len(code.levels))
-        return Rows(dense, codes, others, _by_row(problems, rows))
+        sparse = None
+        if self.texts:
+            blocks = [text.apply(columns[text.column]) for text in self.texts]
+            sparse = stacked(blocks, [len(text.touched) for text in self.texts])
+        return Rows(dense, codes, others, _by_row(problems, rows), sparse)
 
     def target_and_weight(self, columns: Columns) -> tuple[Floats, Floats, Bools]:
         """Target (n,) and weight (n,), and the mask (n,) of rows that have both.
@@ -215,11 +229,19 @@ class Prepared:
         return np.where(usable, target, 0.0), np.where(usable, weight, 0.0), usable
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        """Everything but the buckets that the texts touch."""
+        return {
+            "numbers": [asdict(number) for number in self.numbers],
+            "codes": [asdict(code) for code in self.codes],
+            "target": asdict(self.target),
+            "weight": self.weight,
+            "texts": [text.to_json() for text in self.texts],
+        }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Prepared:
-        """The inverse of `to_json`, after a trip through JSON; KeyError or TypeError otherwise."""
+    def from_json(cls, document: Mapping[str, Any], touched: Sequence[Buckets] = ()) -> Prepared:
+        """The inverse of `to_json`, after a trip through JSON, with each text's touched buckets;
+        KeyError, TypeError or ValueError otherwise."""
         target = document["target"]
         classes = target["classes"]
         return cls(
@@ -227,6 +249,10 @@ class Prepared:
             codes=tuple(_code_from_json(code) for code in document["codes"]),
             target=FittedTarget(target["column"], None if classes is None else tuple(classes)),
             weight=document["weight"],
+            texts=tuple(
+                FittedText.from_json(text, buckets)
+                for text, buckets in zip(document.get("texts", ()), touched, strict=True)
+            ),
         )
 
 

@@ -12,7 +12,8 @@ from lepton_dask.data.types import ColumnType, Kind
 from lepton_dask.errors import DocumentPath, Mistake
 
 Role = Literal["feature", "target", "weight", "id", "excluded"]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "many_classes", "regression"]
+"""What a target is learnt as: one of two classes, one of any number of them, or a number."""
 
 NUMERIC_KINDS: tuple[Kind, ...] = ("number", "integer", "boolean")
 
@@ -104,12 +105,17 @@ def check_target(
         mistakes = []
         if type_.kind not in NUMERIC_KINDS:
             found = f"'{name}' is {type_.kind}, and the loss needs a number"
-            mistakes.append(Mistake(path, found, "use loss: logistic for two labels"))
+            fix = "use loss: logistic for two labels, loss: multinomial for more"
+            mistakes.append(Mistake(path, found, fix))
         if positive is not None:
             mistakes.append(
                 Mistake(positive_path, "the loss has no classes", "leave 'positive' out")
             )
         return mistakes
+    if task == "many_classes" and positive is not None:
+        found = "the multinomial loss learns every class, and none is the positive one"
+        fix = "leave 'positive' out, or use loss: logistic for two labels"
+        return [Mistake(positive_path, found, fix)]
     if positive is not None and not _is_of_kind(positive, type_.kind):
         shown = f"{positive!r}" if isinstance(positive, str) else label_text(positive)
         fix = f'write "{shown}" in quotes' if type_.kind == "text" else f"'{name}' is {type_.kind}"

@@ -12,6 +12,7 @@ from lepton_dask.data.prepare import (
     Categorical,
     Constant,
     Dates,
+    Hash,
     Numeric,
     Prepare,
     Treatment,
@@ -58,7 +59,7 @@ class Treated:
     column: str
     type: ColumnType
     role: Role
-    treatment: Numeric | Categorical | Dates | None
+    treatment: Numeric | Categorical | Dates | Hash | None
     reason: str
 
     @property
@@ -77,6 +78,10 @@ class Treated:
                 return f"category: levels of {minimum_count} rows or more"
             case Dates(parts=parts):
                 return f"date: {', '.join(parts)}"
+            case Hash(minimum_count=minimum_count):
+                return f"text: {_hashed(self.treatment)}" + (
+                    f", buckets of {minimum_count} rows or more" if minimum_count > 1 else ""
+                )
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,6 @@ def resolve_treatments(
     if prepare.weight in roles and schema[prepare.weight].kind not in NUMERIC_KINDS:
         kind = schema[prepare.weight].kind
         mistakes.append(Mistake((*at, "weight"), f"'{prepare.weight}' is {kind}, not a number"))
-    if prepare.text.hash is not None:
-        mistakes.append(Mistake((*at, "text", "hash"), "text hashing is not supported yet"))
     layers, found = _resolve_layers(prepare, names, roles, at)
     mistakes += found
     treated = []
@@ -167,18 +170,19 @@ def _treat(
 ) -> tuple[Treated, list[Mistake]]:
     """A feature's treatment: by its layers (the strongest first), its type's defaults, its type."""
     said = next((layer for layer in layers if layer.treatment.as_ is not None), None)
-    as_ = _AUTO[type_.kind] if said is None or said.treatment.as_ is None else said.treatment.as_
+    auto, by = _auto(type_, layers, prepare)
+    as_ = auto if said is None or said.treatment.as_ is None else said.treatment.as_
     mistakes = _check_as(name, type_, as_, said, at)
     if mistakes:
-        as_ = _AUTO[type_.kind]
+        as_ = auto
     mistakes += _contradictions(name, type_, as_, layers, at)
     settings = {
         key: next((value for layer in layers if (value := layer.value(key)) is not None), None)
         for key in _KEYS[as_]
     }
     given = {key: value for key, value in settings.items() if value is not None}
-    reason = _reason(as_, type_, said, layers)
-    treatment: Numeric | Categorical | Dates | None
+    reason = _reason(as_, by, said, layers)
+    treatment: Numeric | Categorical | Dates | Hash | None
     match as_:
         case "number":
             treatment = prepare.numeric.model_copy(update=given)
@@ -186,9 +190,34 @@ def _treat(
         case "date":
             treatment = _date_treatment(prepare.date.model_copy(update=given), type_)
             mistakes += _check_parts(name, prepare.date, treatment, layers, at)
+        case "text":
+            treatment = settings["hash"] or prepare.text.hash or Hash()
         case _:
             treatment = prepare.categorical.model_copy(update=given)
     return Treated(name, type_, "feature", treatment, reason), mistakes
+
+
+def _auto(type_: ColumnType, layers: tuple[_Layer, ...], prepare: Prepare) -> tuple[As, str]:
+    """What a column is where nothing says `as`, and by what."""
+    by_type = f"by type ({type_.kind})"
+    if type_.kind != "text":
+        return _AUTO[type_.kind], by_type
+    for layer in layers:
+        if layer.value("hash") is not None:
+            return "text", by_type
+        if layer.value("minimum_count") is not None:
+            return "category", by_type
+    if prepare.text.hash is not None:
+        return "text", "text: {hash} says so"
+    return _AUTO[type_.kind], by_type
+
+
+def _hashed(hashed: Hash) -> str:
+    """`words 1-2 and characters 2-4 hashed into 262,144 buckets`."""
+    grams = hashed.ngrams
+    kinds = {"words": grams.words, "characters": grams.characters}
+    shown = [f"{kind} {n[0]}-{n[1]}" for kind, n in kinds.items() if n is not None]
+    return f"{' and '.join(shown)} hashed into {grams.buckets:,} buckets"
 
 
 def _role_reason(prepare: Prepare, name: str, role: Role, made: TargetColumn | None) -> str:
@@ -202,10 +231,10 @@ def _role_reason(prepare: Prepare, name: str, role: Role, made: TargetColumn | N
     return f"{role}: named so"
 
 
-def _reason(as_: As, type_: ColumnType, said: _Layer | None, layers: tuple[_Layer, ...]) -> str:
+def _reason(as_: As, by: str, said: _Layer | None, layers: tuple[_Layer, ...]) -> str:
     if said is not None:
         return f"{as_}: columns['{said.selector}'] says so"
-    reason = f"{as_}: by type ({type_.kind})"
+    reason = f"{as_}: {by}"
     if layers:
         reason += f", with {' and '.join(_source(layer) for layer in layers)}"
     return reason
@@ -225,8 +254,6 @@ def _check_as(
         fix = _CASTS[as_]
         fix = fix % name if "%s" in fix else fix
         return [Mistake(path, f"'{name}' is {type_.kind} and cannot be a {as_}", fix)]
-    if as_ == "text":
-        return [Mistake(path, "text hashing is not supported yet", "say as: category")]
     return []
 
 
@@ -241,14 +268,13 @@ def _contradictions(
                 if owner == as_ or layer.value(key) is None:
                     continue
                 path = (*at, "columns", layer.selector, key)
-                if owner == "text":
-                    mistakes.append(Mistake(path, "text hashing is not supported yet"))
-                    continue
                 fix = (
                     f"add 'as: {owner}'"
                     if type_.kind in _POSSIBLE[owner]
                     else f"a {as_} takes {listed(_KEYS[as_])}"
                 )
+                if as_ == "text" and key == "minimum_count":
+                    fix = "write it inside 'hash:', or add 'as: category'"
                 mistakes.append(
                     Mistake(
                         path, f"is for a {owner}, and '{name}' is a {as_} here", fix, at_key=True

@@ -100,6 +100,7 @@ def descend(
     as `stalled` or `diverged`: an outcome here, for the caller to judge.
     """
     pin_blas()
+    optimizer = optimizer.seeded(seed)
     loop = _Loop(train, optimizer, passes, on_iteration)
     null = passes.null_model()
     pilot = passes.pilot() if optimizer.wants_pilot else None
@@ -212,7 +213,8 @@ class _Loop(Generic[StateT]):
         return Stop("goal", f"the goal is met: {goal} (validation: {measured:.6g})")
 
     def _converged(self, point: Evaluation) -> Stop | None:
-        if point.gradient_norm > self._train.tolerance:
+        # Where the loss has kinks a small gradient is that of a smoothed objective.
+        if self._optimizer.takes_kinks or point.gradient_norm > self._train.tolerance:
             return None
         norm, tolerance = point.gradient_norm, self._train.tolerance
         return Stop("tolerance", f"gradient {norm:.3g} is within tolerance {tolerance:g}")

@@ -9,7 +9,7 @@ from lepton_dask.component import Component
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.goal import MetricName, check_direction, within
 from lepton_dask.learn.losses import Loss
-from lepton_dask.learn.metrics import THRESHOLDED, metric_mistake
+from lepton_dask.learn.metrics import THRESHOLDED, metric_mistake, scored_task
 from lepton_dask.parts import Part
 
 
@@ -58,19 +58,20 @@ class Evaluate(Component):
     choose: Choose | None = None
 
 
-def evaluate_mistakes(
-    evaluate: Evaluate, loss: Loss, path: DocumentPath
-) -> tuple[Mistake, ...]:
+def evaluate_mistakes(evaluate: Evaluate, loss: Loss, path: DocumentPath) -> tuple[Mistake, ...]:
     """What the metrics ask for that a model of this loss cannot answer; `path` is the node's."""
     named = [((*path, "metrics", i), metric) for i, metric in enumerate(evaluate.metrics)]
     named += [((*path, "goals", i, "metric"), goal.metric) for i, goal in enumerate(evaluate.goals)]
-    if evaluate.threshold is not None:
+    if evaluate.threshold is not None and scored_task(loss) != "many_classes":
         named.append(((*path, "threshold", "metric"), evaluate.threshold.metric))
     if evaluate.choose is not None:
         named.append(((*path, "choose", "metric"), evaluate.choose.metric))
     found = [(where, metric_mistake(metric, loss)) for where, metric in named]
     mistakes = [Mistake(where, words) for where, words in found if words is not None]
-    if evaluate.threshold is not None and evaluate.threshold.metric not in THRESHOLDED:
+    if evaluate.threshold is not None and scored_task(loss) == "many_classes":
+        words = "the multinomial loss predicts the most probable class, by no threshold"
+        mistakes.append(Mistake((*path, "threshold"), words, "leave it out", at_key=True))
+    elif evaluate.threshold is not None and evaluate.threshold.metric not in THRESHOLDED:
         where = (*path, "threshold", "metric")
         known = ", ".join(THRESHOLDED)
         found_words = f"{evaluate.threshold.metric} does not depend on the decision threshold"

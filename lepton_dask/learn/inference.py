@@ -135,7 +135,9 @@ def _inverse(matrix: Floats, names: list[str]) -> Floats:
         if left < DEPENDENT:
             raise Dependent(names[j])
         factor[j, j] = math.sqrt(left)
-        factor[j + 1 :, j] = (scaled[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / factor[j, j]
+        factor[j + 1 :, j] = (scaled[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / factor[
+            j, j
+        ]
     inverse = np.linalg.inv(factor)
     covariance: Floats = (inverse.T @ inverse) / np.outer(scale, scale)
     return covariance

@@ -1,7 +1,8 @@
 """The metrics: what they are computed from, and their formulas.
 
 A metric is a formula over sums that chunks of rows contribute to one by one: a `ClassTally`, a
-`NumberTally`, or for roc_auc the `RangeTally`s of ranking.py. So no place ever needs all the rows.
+`ManyTally`, a `NumberTally`, or for roc_auc the `RangeTally`s of ranking.py. So no place ever needs
+all the rows.
 Each equals scikit-learn's metric of that name, sample weights included.
 """
 
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lepton_dask.learn.losses import Loss, Task
 from lepton_dask.learn.ranking import RangeTally, concordance
-from lepton_dask.learn.tallies import ClassTally, NumberTally
+from lepton_dask.learn.tallies import ClassTally, ManyTally, NumberTally
+from lepton_dask.suggest import listed
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Undefined:
 
 
 Score = float | Undefined
+ScoredTask = Task | Literal["many_classes"]
+"""What a model predicts: the probability of the second of two classes, those of any number of
+classes, or a number."""
 NO_ROWS = Undefined("no row has a prediction and a weight above zero")
 NOT_PROBABILITIES = Undefined("some predictions are not probabilities")
 
@@ -52,6 +57,21 @@ class ClassMetric(Metric):
     thresholded: bool = False
 
     def score(self, tally: ClassTally) -> Score:
+        if not tally.weight > 0:
+            return NO_ROWS
+        if self.of_probabilities and tally.improbable:
+            return NOT_PROBABILITIES
+        return float(self.formula(tally))
+
+
+@dataclass(frozen=True)
+class ManyMetric(Metric):
+    """A formula over a ManyTally."""
+
+    formula: Callable[[ManyTally], float]
+    of_probabilities: bool = False
+
+    def score(self, tally: ManyTally) -> Score:
         if not tally.weight > 0:
             return NO_ROWS
         if self.of_probabilities and tally.improbable:
@@ -120,6 +140,33 @@ def _balanced_accuracy(t: ClassTally) -> Any:
     return _ratio(_recall(t) + _specificity(t), has_positive + has_negative)
 
 
+def _f1_macro(t: ClassTally) -> Any:
+    """The mean of the two classes' f1."""
+    negative = _ratio(
+        2 * t.true_negative, 2 * t.true_negative + t.false_negative + t.false_positive
+    )
+    there = (np.asarray(t.true_positive + t.false_negative + t.false_positive) > 0).astype(float)
+    others = (np.asarray(t.true_negative + t.false_negative + t.false_positive) > 0).astype(float)
+    return _ratio(_f1(t) + negative, there + others)
+
+
+def _accuracy_of_many(t: ManyTally) -> float:
+    return float(np.trace(t.confusion)) / t.weight
+
+
+def _balanced_accuracy_of_many(t: ManyTally) -> float:
+    """The mean of the recalls of the classes that are there."""
+    truth = t.confusion.sum(axis=1)
+    return float(np.mean(np.diag(t.confusion)[truth > 0] / truth[truth > 0]))
+
+
+def _f1_macro_of_many(t: ManyTally) -> float:
+    """The mean f1 of the classes that a row has or was called."""
+    there = (t.labels > 0) | (t.called > 0)
+    whole = t.confusion.sum(axis=0) + t.confusion.sum(axis=1)
+    return float(np.mean(_ratio(2 * np.diag(t.confusion), whole)[there]))
+
+
 def _explained(unexplained: float, total: float) -> float:
     """1 - unexplained / total; for a constant target 1 where nothing is left, else 0."""
     if total > 0:
@@ -145,6 +192,7 @@ _ALL: tuple[ClassMetric | RankMetric | NumberMetric, ...] = (
     ClassMetric("precision", "classification", True, _precision, thresholded=True),
     ClassMetric("recall", "classification", True, _recall, thresholded=True),
     ClassMetric("f1", "classification", True, _f1, thresholded=True),
+    ClassMetric("f1_macro", "classification", True, _f1_macro, thresholded=True),
     ClassMetric(
         "brier",
         "classification",
@@ -163,6 +211,19 @@ _ALL: tuple[ClassMetric | RankMetric | NumberMetric, ...] = (
     ),
 )
 
+_OF_MANY = (
+    ManyMetric(
+        "log_loss", "classification", False, lambda t: t.log_loss / t.weight, of_probabilities=True
+    ),
+    ManyMetric("accuracy", "classification", True, _accuracy_of_many),
+    ManyMetric("balanced_accuracy", "classification", True, _balanced_accuracy_of_many),
+    ManyMetric("f1_macro", "classification", True, _f1_macro_of_many),
+)
+
+OF_MANY: dict[str, ManyMetric] = {m.name: m for m in _OF_MANY}
+"""The metrics that a model of any number of classes has, by name; each of them is in METRICS too,
+as it is for two classes."""
+
 METRICS: dict[str, ClassMetric | RankMetric | NumberMetric] = {m.name: m for m in _ALL}
 """Every metric by the name that a pipeline gives it."""
 
@@ -170,8 +231,17 @@ THRESHOLDED = tuple(m.name for m in _ALL if isinstance(m, ClassMetric) and m.thr
 """The metrics that depend on the decision threshold."""
 
 
+def scored_task(loss: Loss) -> ScoredTask:
+    """What a model of `loss` predicts."""
+    return "many_classes" if loss.name == "multinomial" else loss.task
+
+
 def metric_mistake(metric: str, loss: Loss) -> str | None:
     """Why a model of `loss` has no such metric, in words; None where it has."""
+    if scored_task(loss) == "many_classes" and METRICS[metric].kind == "classification":
+        if metric in OF_MANY:
+            return None
+        return f"{metric} is of two classes; the multinomial loss has {listed(OF_MANY)}"
     wanted = METRICS[metric].kind
     if loss.task == wanted:
         return None

@@ -24,7 +24,8 @@ class Evaluation:
     sum l1_j |theta_j|, which has none where a parameter is 0.
 
     `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
-    gradient, None where it was not asked for.
+    gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
+    minima, the one with the least coefficients is wanted, whatever the intercepts.
     """
 
     theta: Floats
@@ -32,6 +33,7 @@ class Evaluation:
     gradient: Floats
     l1: Floats | None = None
     hessian: Floats | None = None
+    intercepts: slice | None = None
 
     @cached_property
     def subgradient(self) -> Floats:
@@ -42,9 +44,7 @@ class Evaluation:
         if self.l1 is None:
             return self.gradient
         at_zero = shrink(self.gradient, self.l1)
-        return np.where(
-            self.theta == 0, at_zero, self.gradient + self.l1 * np.sign(self.theta)
-        )
+        return np.where(self.theta == 0, at_zero, self.gradient + self.l1 * np.sign(self.theta))
 
     @cached_property
     def gradient_norm(self) -> float:
@@ -112,7 +112,7 @@ class Objective:
             if hessian is not None:
                 hessian[fixed, :] = hessian[:, fixed] = 0.0
                 hessian[fixed, fixed] = np.eye(self.model.outputs)
-        return Evaluation(theta, value, gradient, l1, hessian)
+        return Evaluation(theta, value, gradient, l1, hessian, self.model.intercepts)
 
     def null_model(self, sums: ColumnSums) -> NullModel:
         """Coefficients of 0 and the intercepts at link(weighted mean of y).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
 from lepton_dask.learn.optimizers.base import Pilot, Query
 from lepton_dask.learn.scoring import score
@@ -49,7 +50,8 @@ class ShardPasses:
     def validation_metric(self, theta: Floats, metric: str) -> float | None:
         sweeps = self._validated
         predictions = sweeps.predict(theta)
-        scores = score(sweeps.dispatch, predictions, [metric], self.objective.model.loss.task)
+        task = scored_task(self.objective.model.loss)
+        scores = score(sweeps.dispatch, predictions, [metric], task)
         return scores.values[metric]
 
     @property

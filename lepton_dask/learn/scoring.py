@@ -16,10 +16,12 @@ from lepton_dask.learn.evaluate import Threshold
 from lepton_dask.learn.losses import Task
 from lepton_dask.learn.metrics import (
     METRICS,
+    OF_MANY,
     ClassMetric,
     NumberMetric,
     RankMetric,
     Score,
+    ScoredTask,
     Undefined,
 )
 from lepton_dask.learn.ranking import (
@@ -37,11 +39,14 @@ from lepton_dask.learn.ranking import (
 from lepton_dask.learn.sweeps import Dispatch, Predictions, in_chunk_order
 from lepton_dask.learn.tallies import (
     ClassTally,
+    ManyTally,
     NumberTally,
     Predicted,
     Tally,
     class_tally,
+    many_tally,
     merged_classes,
+    merged_many,
     merged_numbers,
     number_tally,
     present,
@@ -59,8 +64,8 @@ class Scores:
     """Metrics on some rows, and what the rows are.
 
     A metric without a value on them is None in `values`, with the reason in `undefined`. `rows`
-    have a prediction, `skipped` have none; `positives` counts rows, None where the target is a
-    number.
+    have a prediction, `skipped` have none; `labels` counts those of each class, in the order of
+    the classes, and is empty where the target is a number.
     """
 
     values: dict[str, float | None]
@@ -68,22 +73,30 @@ class Scores:
     rows: int
     skipped: int
     weight: float
-    positives: int | None
+    labels: tuple[int, ...]
+
+    @property
+    def positives(self) -> int | None:
+        """The rows of the positive class of two."""
+        return self.labels[1] if len(self.labels) == 2 else None
 
 
 def score(
     dispatch: Dispatch,
     predictions: Predictions,
     metrics: Sequence[str],
-    task: Task,
+    task: ScoredTask,
     *,
     threshold: float = DEFAULT_THRESHOLD,
     range_rows: int = RANGE_ROWS,
 ) -> Scores:
     """The metrics of a part's predictions, which stay on the workers but for their sums.
 
-    `metrics` are names of METRICS for `task`. `range_rows` bounds what ranking holds in one place.
+    `metrics` are names of METRICS for `task`, of OF_MANY for `many_classes`. `range_rows` bounds
+    what ranking holds in one place.
     """
+    if task == "many_classes":
+        return _score_many(dispatch, predictions, metrics)
     chosen = [METRICS[name] for name in metrics]
     tallies = [_task(_tally_group, group, task, threshold) for group in predictions.groups]
     ranked = any(isinstance(metric, RankMetric) for metric in chosen)
@@ -93,9 +106,21 @@ def score(
     pairs: list[RangeTally] = results[len(tallies) :]
     if task == "classification":
         classes = merged_classes(rows)
-        return _scores({m.name: _class_score(m, classes, pairs) for m in chosen}, classes)
+        positives = int(classes.positives)
+        return _scores(
+            {m.name: _class_score(m, classes, pairs) for m in chosen},
+            classes,
+            (int(classes.rows) - positives, positives),
+        )
     numbers = merged_numbers(rows)
-    return _scores({m.name: _number_score(m, numbers) for m in chosen}, numbers)
+    return _scores({m.name: _number_score(m, numbers) for m in chosen}, numbers, ())
+
+
+def _score_many(dispatch: Dispatch, predictions: Predictions, metrics: Sequence[str]) -> Scores:
+    groups = dispatch.compute([_task(_tally_many, group) for group in predictions.groups])
+    tally = merged_many(in_chunk_order(predictions.chunks, groups))
+    scores = {name: OF_MANY[name].score(tally) for name in metrics}
+    return _scores(scores, tally, tuple(int(rows) for rows in tally.labels))
 
 
 def choose_threshold(
@@ -147,7 +172,7 @@ def _number_score(metric: object, tally: NumberTally) -> Score:
     return metric.score(tally)
 
 
-def _scores(scores: dict[str, Score], tally: ClassTally | NumberTally) -> Scores:
+def _scores(scores: dict[str, Score], tally: Tally, labels: tuple[int, ...]) -> Scores:
     undefined = {name: s.reason for name, s in scores.items() if isinstance(s, Undefined)}
     return Scores(
         values={name: None if isinstance(s, Undefined) else s for name, s in scores.items()},
@@ -155,7 +180,7 @@ def _scores(scores: dict[str, Score], tally: ClassTally | NumberTally) -> Scores
         rows=int(tally.rows),
         skipped=int(tally.skipped),
         weight=float(tally.weight),
-        positives=int(tally.positives) if isinstance(tally, ClassTally) else None,
+        labels=labels,
     )
 
 
@@ -164,6 +189,11 @@ def _tally_group(group: Sequence[Predicted], task: Task, threshold: float) -> li
     if task == "classification":
         return [class_tally(predicted, threshold) for predicted in group]
     return [number_tally(predicted) for predicted in group]
+
+
+def _tally_many(group: Sequence[Predicted]) -> list[ManyTally]:
+    pin_blas()
+    return [many_tally(predicted) for predicted in group]
 
 
 def _rank_group(group: Sequence[Predicted]) -> list[Ranks]:

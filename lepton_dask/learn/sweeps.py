@@ -200,8 +200,7 @@ class Shards:
         The shards keep the chunks' lineage: what is lost with a worker is computed again. Let go
         of `matrix` afterwards, or the workers count the chunks' memory twice.
         """
-        columns = [matrix.dense, matrix.codes, matrix.target, matrix.weight]
-        known = {future.key: future for future in futures_of(columns)}
+        known = {future.key: future for future in futures_of(list(matrix.arrays))}
         blocks = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
         dispatch.wait(list(known.values()))
         chunks, futures = [], []
@@ -264,9 +263,7 @@ class Sweeps:
 
     def _by_chunk(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """function(shard, model, *arguments), one result a chunk, in chunk order."""
-        futures = self.dispatch.map(
-            name, function, self.shards.futures, self.model, *arguments
-        )
+        futures = self.dispatch.map(name, function, self.shards.futures, self.model, *arguments)
         return self.shards.in_order(self.dispatch.gather(futures))
 
 
@@ -327,7 +324,9 @@ def _predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Pred
     pin_blas()
     return [
         Predicted(
-            block.target, model.loss.inverse_link(linear_predictor(block, model, theta)), block.weight
+            block.target,
+            model.loss.inverse_link(linear_predictor(block, model, theta)),
+            block.weight,
         )
         for block in shard
     ]

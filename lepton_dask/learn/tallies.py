@@ -20,8 +20,9 @@ EPSILON = float(np.finfo(np.float64).eps)
 class Predicted(NamedTuple):
     """A chunk's target (n,), what was predicted for it (n,), and the rows' weights (n,).
 
-    For two classes the target is 0 or 1 and the prediction the probability of 1. NaN stands for no
-    prediction: the row is counted as skipped, and in nothing else.
+    For two classes the target is 0 or 1 and the prediction the probability of 1; for many, whose
+    number is K, it is the index of one and the prediction (n, K) the probabilities of all. NaN
+    stands for no prediction: the row is counted as skipped, and in nothing else.
     """
 
     target: Floats
@@ -107,7 +108,38 @@ class NumberTally(NamedTuple):
         )
 
 
-Tally = ClassTally | NumberTally
+class ManyTally(NamedTuple):
+    """Weighted sums for K classes.
+
+    `confusion` (K, K) is the weight of the rows of each class (first axis) that were called each
+    (second axis); a row is called the most probable class, the first of several. `labels` and
+    `called` (K,) count the rows of each class, and those that were called so.
+    """
+
+    rows: float = 0.0
+    skipped: float = 0.0
+    weight: float = 0.0
+    log_loss: float = 0.0
+    improbable: float = 0.0
+    """Rows with a prediction outside [0, 1]."""
+    confusion: Floats = np.zeros((1, 1))
+    labels: Floats = np.zeros(1)
+    called: Floats = np.zeros(1)
+
+    def merged(self, other: ManyTally) -> ManyTally:
+        return ManyTally(
+            self.rows + other.rows,
+            self.skipped + other.skipped,
+            self.weight + other.weight,
+            self.log_loss + other.log_loss,
+            self.improbable + other.improbable,
+            self.confusion + other.confusion,
+            self.labels + other.labels,
+            self.called + other.called,
+        )
+
+
+Tally = ClassTally | ManyTally | NumberTally
 
 
 def class_tally(predicted: Predicted, threshold: float) -> ClassTally:
@@ -127,6 +159,26 @@ def class_tally(predicted: Predicted, threshold: float) -> ClassTally:
         log_loss=-float((w * np.log(np.where(positive, clipped, 1.0 - clipped))).sum()),
         squared_error=float((w * (p - y) ** 2).sum()),
         improbable=float(np.count_nonzero((p < 0.0) | (p > 1.0))),
+    )
+
+
+def many_tally(predicted: Predicted) -> ManyTally:
+    """A chunk's tally; its prediction is (n, K)."""
+    y, p, w = present(predicted)
+    classes = p.shape[1]
+    truth, called = y.astype(np.intp), np.argmax(p, axis=1) if len(p) else np.empty(0, np.intp)
+    clipped = np.clip(p[np.arange(len(y)), truth], EPSILON, 1.0 - EPSILON)
+    confusion = np.zeros(classes**2)
+    np.add.at(confusion, truth * classes + called, w)
+    return ManyTally(
+        rows=float(len(y)),
+        skipped=float(len(predicted.target) - len(y)),
+        weight=float(w.sum()),
+        log_loss=-float((w * np.log(clipped)).sum()),
+        improbable=float(np.count_nonzero(((p < 0.0) | (p > 1.0)).any(axis=1))),
+        confusion=confusion.reshape(classes, classes),
+        labels=np.bincount(truth, minlength=classes).astype(np.float64),
+        called=np.bincount(called, minlength=classes).astype(np.float64),
     )
 
 
@@ -156,7 +208,8 @@ def _moments(x: Floats, w: Floats, weight: float) -> Moments:
 
 def present(predicted: Predicted) -> Predicted:
     """The rows that have a prediction."""
-    missing = np.isnan(predicted.prediction)
+    beyond = tuple(range(1, predicted.prediction.ndim))  # the classes, where there are many
+    missing = np.asarray(np.isnan(predicted.prediction).any(axis=beyond))
     if not missing.any():
         return predicted
     return Predicted(*(array[~missing] for array in predicted))
@@ -165,6 +218,11 @@ def present(predicted: Predicted) -> Predicted:
 def merged_classes(tallies: Iterable[ClassTally]) -> ClassTally:
     """The tally of all rows, merged in the order given."""
     return reduce(ClassTally.merged, tallies, ClassTally())
+
+
+def merged_many(tallies: Iterable[ManyTally]) -> ManyTally:
+    """The tally of all rows, merged in the order given."""
+    return reduce(ManyTally.merged, tallies, ManyTally())
 
 
 def merged_numbers(tallies: Iterable[NumberTally]) -> NumberTally:

@@ -17,14 +17,18 @@ from lepton_dask.learn.optimizers import (
     AUTO,
     OPTIMIZERS,
     Fista,
+    InteriorPoint,
     Lbfgs,
+    Normal,
     Optimizer,
     OptimizerChoice,
     OptimizerTable,
+    ProxNewton,
 )
+from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS, MAX_PILOT_PARAMETERS
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.parts import Part
-
+from lepton_dask.suggest import counted
 
 ClassWeight = Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]]
 
@@ -67,18 +71,45 @@ class Train(Component):
         return self.early_stopping is not None or self.goal is not None
 
 
-def choose_optimizer(
-    train: Train, parameters: int | None = None
-) -> tuple[Optimizer[Any], str]:
-    """The optimizer that a training uses, and why, in words."""
+def choose_optimizer(train: Train, parameters: int | None = None) -> tuple[Optimizer[Any], str]:
+    """The optimizer that a training uses, and why, in words.
+
+    `parameters` is M; before the levels are known, None, and then the words hold the rule.
+    """
     choice = train.optimizer
     if isinstance(choice, OptimizerTable):
         return choice.optimizer, "as the pipeline says"
-    if choice == AUTO and not train.penalty.smooth:
-        return Fista(), "l1 has a kink at 0: its steps end there exactly, and take a pass each"
-    if choice == AUTO:
-        return Lbfgs(), f"the {train.pointwise.name} loss is smooth: few passes, each a loss and a gradient"
-    return OPTIMIZERS[choice](), "as the pipeline says"
+    if choice != AUTO:
+        return OPTIMIZERS[choice](), "as the pipeline says"
+    few = parameters is None or parameters <= MAX_HESSIAN_PARAMETERS
+    cap = f"up to {MAX_HESSIAN_PARAMETERS:,} coefficients"
+    if parameters is not None:
+        cap = counted(parameters, "coefficient") + (", at most " if few else ", more than ")
+        cap += f"{MAX_HESSIAN_PARAMETERS:,}"
+    if not train.pointwise.smooth:
+        return InteriorPoint(), "the loss has a kink in every row: the path around them is short"
+    if not train.penalty.smooth and few:
+        return ProxNewton(), f"l1 has a kink at 0: few passes, each with curvatures ({cap})"
+    if not train.penalty.smooth:
+        return (
+            Fista(),
+            f"l1 has a kink at 0: its steps end there exactly, and take a pass each ({cap})",
+        )
+    if train.pointwise.name == "squared" and few:
+        return Normal(), f"the squared loss is a parabola: one pass leads to its minimum ({cap})"
+    return Lbfgs(), _why_lbfgs(train.pointwise.name, parameters)
+
+
+def _why_lbfgs(loss: str, parameters: int | None) -> str:
+    smooth = f"the {loss} loss is smooth: few passes, each a loss and a gradient"
+    if parameters is None:
+        return (
+            f"{smooth}; with a pilot fit to a subsample up to {MAX_PILOT_PARAMETERS:,} coefficients"
+        )
+    if parameters <= MAX_PILOT_PARAMETERS:
+        return f"{smooth}; a pilot fit to a subsample, where rows are many, makes them fewer"
+    found = f"{parameters:,} coefficients, more than {MAX_PILOT_PARAMETERS:,}"
+    return f"{smooth}; no pilot ({found})"
 
 
 def train_mistakes(
@@ -86,11 +117,7 @@ def train_mistakes(
 ) -> tuple[Mistake, ...]:
     """What a `train` node asks for and cannot have; `parts` are its input's, `path` the node's."""
     mistakes = [*_inference_mistakes(train, path), *_class_weight_mistakes(train, path)]
-    optimizer, _ = choose_optimizer(train)
-    if not train.penalty.smooth and not optimizer.takes_l1:
-        found = f"{optimizer.name} needs a smooth objective, and l1 is not"
-        fix = "use optimizer: fista, or l2 in the place of l1"
-        mistakes.append(Mistake((*path, "optimizer"), found, fix))
+    mistakes += _optimizer_mistakes(train, path)
     if train.goal is not None and (words := metric_mistake(train.goal.metric, train.pointwise)):
         mistakes.append(Mistake((*path, "goal", "metric"), words))
     wanting = [key for key in ("goal", "early_stopping") if getattr(train, key) is not None]
@@ -100,6 +127,40 @@ def train_mistakes(
         if "validation" not in parts
     ]
     return tuple(mistakes)
+
+
+def _optimizer_mistakes(train: Train, path: DocumentPath) -> list[Mistake]:
+    """Why the optimizer that is named cannot find this minimum."""
+    optimizer, _ = choose_optimizer(train)
+    where, loss = (*path, "optimizer"), train.pointwise
+    if optimizer.losses is not None and loss.name not in optimizer.losses:
+        known = " and ".join(sorted(optimizer.losses))
+        found = f"{optimizer.name} is for the {known} loss alone; the loss is {loss.name}"
+        return [Mistake(where, found, f"use optimizer: {_instead(train)}")]
+    if not loss.smooth and not optimizer.takes_kinks:
+        found = f"{optimizer.name} needs a smooth loss, and {loss.name} is not"
+        return [Mistake(where, found, f"use optimizer: {_instead(train)}")]
+    if not train.penalty.smooth and not optimizer.takes_l1:
+        found = f"{optimizer.name} needs a smooth objective, and l1 is not"
+        return [Mistake(where, found, "use optimizer: prox_newton, or l2 in the place of l1")]
+    return []
+
+
+def _instead(train: Train) -> str:
+    """The optimizer that `auto` would choose."""
+    return choose_optimizer(train.model_copy(update={"optimizer": AUTO}))[0].name
+
+
+def too_many_parameters(optimizer: Optimizer[Any], parameters: int) -> str | None:
+    """Why an optimizer cannot take a model of so many parameters, in words; None where it can."""
+    most = optimizer.most_parameters
+    if most is None or parameters <= most:
+        return None
+    mib = 8 * parameters**2 / 2**20
+    return (
+        f"{optimizer.name} needs the Hessian of {counted(parameters, 'parameter')} "
+        f"({mib:,.0f} MiB in every worker thread), and takes at most {most:,}"
+    )
 
 
 def _inference_mistakes(train: Train, path: DocumentPath) -> list[Mistake]:

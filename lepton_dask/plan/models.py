@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.roles import Task
 from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.treatments import Treated, resolve_treatments
 from lepton_dask.data.types import ColumnType, described
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
-from lepton_dask.learn.losses import Task
+from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, one_part, table_of
 
 MEAN = "mean"
-"""The baseline that needs no column: the training rows' mean, or the share of positive ones."""
+"""The baseline that needs no column: the training rows' mean, or the share of each class."""
 
 FITTED_ON_ALL = "no part is called train: everything is fitted on all rows"
 
@@ -56,7 +57,7 @@ def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
 
 def draw_evaluate(evaluate: Evaluate, models: Sequence[ModelShape], at: DocumentPath) -> Drawn:
     table = table_of(models[0])
-    mistakes = _unknown_baselines(evaluate, table, at)
+    mistakes = _unknown_baselines(evaluate, models, at)
     if evaluate.by is not None and evaluate.by not in table.schema:
         mistakes.append(unknown_column(evaluate.by, tuple(table.schema), (*at, "by")))
     if len(models) > 1 and evaluate.choose is None:
@@ -71,7 +72,11 @@ def draw_evaluate(evaluate: Evaluate, models: Sequence[ModelShape], at: Document
     return Drawn(shape, why=tuple(why), mistakes=tuple(mistakes))
 
 
-def _unknown_baselines(evaluate: Evaluate, table: TableShape, at: DocumentPath) -> list[Mistake]:
+def _unknown_baselines(
+    evaluate: Evaluate, models: Sequence[ModelShape], at: DocumentPath
+) -> list[Mistake]:
+    table = table_of(models[0])
+    of_many = any(scored_task(model.train.pointwise) == "many_classes" for model in models)
     named = [((*at, "baselines", i), name) for i, name in enumerate(evaluate.baselines)]
     named += [
         ((*at, "goals", i, "better_than", j), name)
@@ -84,6 +89,9 @@ def _unknown_baselines(evaluate: Evaluate, table: TableShape, at: DocumentPath) 
             continue
         if name not in table.schema:
             mistakes.append(unknown_column(name, tuple(table.schema), path))
+        elif of_many:
+            found = f"'{name}' is a column: it cannot say how probable each class is"
+            mistakes.append(Mistake(path, found, f"compare with {MEAN}"))
         elif table.schema[name].kind not in ("number", "integer", "boolean"):
             found = f"'{name}' is {described(table.schema[name])}, and a baseline is a number"
             mistakes.append(Mistake(path, found))

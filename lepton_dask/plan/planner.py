@@ -15,15 +15,17 @@ from pathlib import Path
 from lepton_dask.config.pipeline import Pipeline, Step
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
+from lepton_dask.data.fit_target import TargetLimit
 from lepton_dask.data.join import Join
 from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.read import Read
+from lepton_dask.data.roles import Task
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
-from lepton_dask.learn.losses import Task
+from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.train import Train
 from lepton_dask.plan import models, tables
 from lepton_dask.plan.drawn import Drawn
@@ -52,6 +54,8 @@ class Planning:
     shapes: Mapping[str, Shape]
     tasks: Mapping[str, Task]
     """For each prepare step, what is to be learnt from it."""
+    limits: Mapping[str, tuple[TargetLimit, ...]]
+    """For each prepare step, what the losses that learn from it ask of a number."""
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
 
@@ -82,7 +86,8 @@ def make_plan(pipeline: Pipeline, roots: Roots, folder: Path) -> Planning:
         prints[step.name] = _fingerprint(step, pipeline.seed, prints, drawn.shape)
         steps.append(_planned(step, drawn, prints[step.name]))
     plan = Plan(pipeline.name, pipeline.seed, tuple(steps))
-    return Planning(plan, shapes, tasks, tuple(mistakes), tuple(warnings))
+    limits = _limits(pipeline)
+    return Planning(plan, shapes, tasks, limits, tuple(mistakes), tuple(warnings))
 
 
 def _draw(
@@ -147,7 +152,7 @@ def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:
     for step in pipeline.steps:
         if not isinstance(step.action, Train):
             continue
-        task = step.action.pointwise.task
+        task = scored_task(step.action.pointwise)
         for name in step.inputs:
             prepared = name.partition(".")[0]
             if tasks.setdefault(prepared, task) != task:
@@ -158,7 +163,20 @@ def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:
 
 
 def _learns(task: Task) -> str:
-    return "class" if task == "classification" else "number"
+    return {"classification": "class", "many_classes": "class of many"}.get(task, "number")
+
+
+def _limits(pipeline: Pipeline) -> dict[str, tuple[TargetLimit, ...]]:
+    """What the losses of the steps that train on each prepare step ask of its target."""
+    limits: dict[str, tuple[TargetLimit, ...]] = {}
+    for step in pipeline.steps:
+        if isinstance(step.action, Train):
+            loss = step.action.pointwise
+            for name in step.inputs:
+                prepared = name.partition(".")[0]
+                limit = TargetLimit(loss.name, loss.target_problem)
+                limits[prepared] = (*limits.get(prepared, ()), limit)
+    return limits
 
 
 def _fingerprint(step: Step, seed: int, prints: Mapping[str, str], shape: Shape | None) -> str:

@@ -27,7 +27,8 @@ from lepton_dask.data.duplicates import (
     without_rows,
 )
 from lepton_dask.data.expressions.check import Checked
-from lepton_dask.data.hashing import Hashes, row_keys
+from lepton_dask.data.hashing import row_keys
+from lepton_dask.data.mixing import Hashes
 from lepton_dask.data.tables import to_frame, to_table
 from lepton_dask.data.types import Schema
 from lepton_dask.errors import UserError

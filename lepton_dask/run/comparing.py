@@ -13,6 +13,7 @@ from lepton_dask.data.columns import NumberColumn
 from lepton_dask.data.hashing import distinct_texts
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.tables import to_table
+from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import unpenalised
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.scoring import score
@@ -51,7 +52,7 @@ def baseline_scores(
             for part, table in features.table.parts.items()
         }
     return {
-        part: score(work.dispatch, each, metrics, loss.task).values
+        part: score(work.dispatch, each, metrics, scored_task(loss)).values
         for part, each in predictions.items()
     }
 
@@ -70,8 +71,9 @@ def scores_by_level(
     work: Work, by: str, value: ModelValue, metrics: Sequence[str]
 ) -> dict[str, dict[str, Values]]:
     """by[part][level]: the scores of the rows with each value of a column."""
-    loss = value.linear.loss
+    task = scored_task(value.linear.loss)
     threshold = value.model.threshold
+    outputs = () if task != "many_classes" else (value.linear.outputs,)
     found: dict[str, dict[str, Values]] = {}
     for part, table in value.features.table.parts.items():
         chunks = work.map("by", _grouped, table.partitions, repeat(value), repeat(by))
@@ -82,9 +84,9 @@ def scores_by_level(
             return {}
         found[part] = {}
         for level in levels:
-            tasks = work.map("level", _of_level, chunks, repeat(level))
+            tasks = work.map("level", _of_level, chunks, repeat(level), repeat(outputs))
             predictions = Predictions.of_chunks(tasks, value.features.shards[part].rows)
-            scores = score(work.dispatch, predictions, metrics, loss.task, threshold=threshold)
+            scores = score(work.dispatch, predictions, metrics, task, threshold=threshold)
             counts: dict[str, float | None] = {"rows": scores.rows}
             if scores.positives is not None:
                 counts["positives"] = scores.positives
@@ -98,7 +100,9 @@ def _grouped(frame: pd.DataFrame, value: ModelValue, by: str) -> dict[str, Predi
     columns = to_columns(table)
     target, weight, usable = value.features.prepared.target_and_weight(columns)
     scores = value.model.score_columns(columns)
-    made = scores.predictions if scores.probabilities is None else scores.probabilities[:, 1]
+    made = scores.predictions if scores.probabilities is None else scores.probabilities
+    if scores.probabilities is not None and not value.model.is_multinomial:
+        made = scores.probabilities[:, 1]
     codes, texts = distinct_texts(table[by])
     groups = {}
     for code, text in enumerate(texts):
@@ -109,6 +113,9 @@ def _grouped(frame: pd.DataFrame, value: ModelValue, by: str) -> dict[str, Predi
     return groups
 
 
-def _of_level(groups: Mapping[str, Predicted], level: str) -> list[Predicted]:
+def _of_level(
+    groups: Mapping[str, Predicted], level: str, outputs: tuple[int, ...]
+) -> list[Predicted]:
+    """The rows of a level in a chunk; a prediction has the shape `outputs`."""
     nothing = np.empty(0)
-    return [groups.get(level, Predicted(nothing, nothing, nothing))]
+    return [groups.get(level, Predicted(nothing, np.empty((0, *outputs)), nothing))]

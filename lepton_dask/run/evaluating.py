@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lepton_dask.artifacts.predictor import DEFAULT_THRESHOLD
-from lepton_dask.data.prepared import Prepared, label_text
+from lepton_dask.data.prepared import Label, label_text
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
-from lepton_dask.learn.metrics import METRICS
+from lepton_dask.learn.metrics import METRICS, scored_task
 from lepton_dask.learn.scoring import Scores, choose_threshold, score
 from lepton_dask.learn.sweeps import Predictions, Sweeps
 from lepton_dask.run.comparing import baseline_scores, scores_by_level
@@ -49,7 +49,7 @@ def evaluate_models(
         scores=best.values(),
         rows={part: each.rows for part, each in best.scores.items()},
         labels=_labels(best),
-        positive=_positive(best.value.features.prepared),
+        positive=_positive(best.value),
         threshold=best.threshold,
         baselines=baselines,
         by=by,
@@ -81,7 +81,7 @@ def _candidate(
     threshold = _threshold(work, evaluate, predictions)
     used = DEFAULT_THRESHOLD if threshold is None else threshold
     scores = {
-        part: score(work.dispatch, each, metrics, loss.task, threshold=used)
+        part: score(work.dispatch, each, metrics, scored_task(loss), threshold=used)
         for part, each in predictions.items()
     }
     return _Candidate(value, threshold, scores)
@@ -140,17 +140,20 @@ def _baseline_names(evaluate: Evaluate) -> list[str]:
     return list(dict.fromkeys([*evaluate.baselines, *better]))
 
 
-def _positive(prepared: Prepared) -> str | int | float | bool | None:
-    return None if prepared.classes is None else prepared.classes[-1]
+def _positive(value: ModelValue) -> Label | None:
+    """The positive label of two; with many classes there is none."""
+    classes = value.model.classes
+    return None if classes is None or value.model.is_multinomial else classes[-1]
 
 
 def _labels(best: _Candidate) -> dict[str, dict[str, int]]:
     classes = best.value.features.prepared.classes
     if classes is None:
         return {}
-    negative, positive = (label_text(label) for label in classes)
+    names = [label_text(label) for label in classes]
+    # A part without a row has no count of any label.
     return {
-        part: {negative: each.rows - (each.positives or 0), positive: each.positives or 0}
+        part: dict(zip(names, each.labels or [0] * len(names), strict=False))
         for part, each in best.scores.items()
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -16,17 +16,20 @@ from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
+from lepton_dask.data.fit_target import TargetLimit
+from lepton_dask.data.hashed_text import chosen_rows
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
+from lepton_dask.data.roles import Task
 from lepton_dask.data.tables import to_table
 from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
 from lepton_dask.events import LevelsUnknown
-from lepton_dask.learn.losses import Task
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block, DesignMatrix
 from lepton_dask.run.deriving import evaluate_columns
+from lepton_dask.run.hashing import touched_buckets
 from lepton_dask.run.profiling import profile_parts
 from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
@@ -47,7 +50,11 @@ class DesignFacts:
 
 
 def prepare_table(
-    work: Work, prepare: Prepare, table: TableValue, task: Task
+    work: Work,
+    prepare: Prepare,
+    table: TableValue,
+    task: Task,
+    limits: Sequence[TargetLimit] = (),
 ) -> tuple[FeaturesValue, dict[str, object]]:
     """The prepared parts, and profile.json's entry: of all rows, of the training rows, and
     how likely each chunk is."""
@@ -56,7 +63,16 @@ def prepare_table(
         raise UserError(mistakes)
     table = _with_target(work, prepare, table)
     profiled = profile_parts(work, table)
-    fitted = fit(treated, prepare, profiled.whole, profiled.training, at=work.at, task=task)
+    fitted = fit(
+        treated,
+        prepare,
+        profiled.whole,
+        profiled.training,
+        at=work.at,
+        task=task,
+        limits=limits,
+        touched=touched_buckets(work, treated, table.parts[table.training()]),
+    )
     for warning in fitted.warnings:
         work.warn(warning)
     shards = {
@@ -111,7 +127,7 @@ def _tell(
 def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepared) -> DesignMatrix:
     """Aligned Dask arrays over the chunks' blocks."""
     token = uuid.uuid4().hex[:12]
-    numbers, codes = len(prepared.numbers), len(prepared.codes)
+    layout = prepared.layout
 
     def array(field: str, dtype: Any, *columns: int) -> da.Array:
         name = f"{work.step}.{field}-{token}"
@@ -125,12 +141,13 @@ def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepare
         )
 
     return DesignMatrix(
-        dense=array("dense", np.float64, numbers),
-        codes=array("codes", np.int32, codes),
+        dense=array("dense", np.float64, layout.dense),
+        codes=array("codes", np.int32, len(layout.levels)),
         target=array("target", np.float64),
         weight=array("weight", np.float64),
         layout=prepared.layout,
         features=prepared.features,
+        sparse=array("sparse", np.float32, layout.sparse) if prepared.texts else None,
     )
 
 
@@ -148,9 +165,13 @@ def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts
     if rows.problems is not None:
         problems.update(reason for reason in rows.problems[usable] if reason is not None)
         usable = usable & np.array([reason is None for reason in rows.problems], dtype=bool)
-    block = Block(rows.dense, rows.codes, target, weight)
+    sparse = rows.sparse
+    block = Block(rows.dense, rows.codes, target, weight, sparse)
     if not usable.all():
-        block = Block(rows.dense[usable], rows.codes[usable], target[usable], weight[usable])
+        sparse = None if sparse is None else chosen_rows(sparse, usable)
+        block = Block(
+            rows.dense[usable], rows.codes[usable], target[usable], weight[usable], sparse
+        )
     facts = DesignFacts(
         rows=len(block.target),
         problems={reason: count for reason, count in problems.items() if count},

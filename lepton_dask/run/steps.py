@@ -133,14 +133,16 @@ def _table(table: TableValue) -> Result:
 
 def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) -> Result:
     task = running.planning.tasks.get(work.step, "classification")
-    value, profile = prepare_table(work, prepare, table, task)
+    limits = running.planning.limits.get(work.step, ())
+    value, profile = prepare_table(work, prepare, table, task, limits)
     running.records.profile(work.step, profile)
     prepared = value.prepared
+    texts = f" and {counted(len(prepared.texts), 'text')}" if prepared.texts else ""
     return Result(
         value,
         f"{counted(len(prepared.numbers), 'number')} and "
-        f"{counted(len(prepared.codes), 'category', 'categories')}, "
-        f"{counted(len(prepared.features), 'feature')}",
+        f"{counted(len(prepared.codes), 'category', 'categories')}{texts}, "
+        f"{counted(prepared.layout.coefficients, 'feature')}",
     )
 
 

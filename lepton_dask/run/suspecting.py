@@ -34,7 +34,7 @@ def suspect(work: Work, features: FeaturesValue, all_rows: Profile, training: Pr
             f"column '{column}' {reason}, and is learnt from as if it meant something: "
             f"`exclude:` it, or name it as the `id:`"
         )
-    if features.prepared.classes is None:
+    if features.prepared.classes is None or len(features.prepared.classes) != 2:
         return
     part: PartName = "validation" if "validation" in features.shards else features.table.training()
     where = "validation" if part == "validation" else "training"

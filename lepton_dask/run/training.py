@@ -7,9 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import numpy as np
-
-from lepton_dask.artifacts.predictor import Model, Source
+from lepton_dask.artifacts.predictor import MULTINOMIAL, Model, Source
 from lepton_dask.artifacts.replay import ReplayStep, leading_to
 from lepton_dask.artifacts.side_table import SideTable, merged_tables, with_columns
 from lepton_dask.data.prepared import label_text
@@ -62,7 +60,7 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
         check=work.dispatch.check,
     )
     _tell(work, train, descent)
-    model = _model(train, features, descent, pipeline)
+    model = _model(linear, features, descent, pipeline)
     inferred: tuple[Estimate, ...] = ()
     if train.inference:
         inferred = _inference(work, Sweeps(work.dispatch, training, linear), descent)
@@ -98,7 +96,9 @@ def _inference(work: Work, sweeps: Sweeps, descent: Descent) -> tuple[Estimate, 
     try:
         return estimates(sweeps.model, sweeps.shards.features, descent.theta, information)
     except Dependent as error:
-        work.warn(f"no standard errors: '{error.feature}' is a combination of the columns before it")
+        work.warn(
+            f"no standard errors: '{error.feature}' is a combination of the columns before it"
+        )
         return ()
 
 
@@ -130,7 +130,11 @@ def _tell(work: Work, train: Train, descent: Descent) -> None:
         work.warn(f"the goal {train.goal} was not met: {descent.stopped.reason}")
 
 
-def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: str) -> Model:
+def _model(linear: LinearModel, features: FeaturesValue, descent: Descent, pipeline: str) -> Model:
+    theta, loss = descent.theta, linear.loss
+    coefficients = theta[linear.coefficients]
+    intercepts = tuple(theta[linear.intercepts].tolist())
+    many = loss.name == MULTINOMIAL
     origin, prepared = features.table.origin, features.prepared
     led = leading_to(origin.replay, frozenset(prepared.columns), prepared.target.column)
     return Model(
@@ -142,10 +146,11 @@ def _model(train: Train, features: FeaturesValue, descent: Descent, pipeline: st
         missing_values=origin.read.missing_values,
         replay=led.steps,
         prepared=prepared,
-        loss=train.pointwise.name,
-        coefficient_array=np.ascontiguousarray(descent.theta[:-1]),
-        intercept=float(descent.theta[-1]),
+        loss=loss.name,
+        coefficient_array=coefficients.reshape(-1, linear.outputs) if many else coefficients.copy(),
+        intercept=intercepts if many else intercepts[0],
         tables=_looked_into(led.steps, origin.tables),
+        loss_parameters=loss.model_dump(mode="json"),
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lepton_dask.data.chunks import RowNumbers
-from lepton_dask.data.hashing import Hashes
+from lepton_dask.data.mixing import Hashes
 from lepton_dask.parts import PARTS, Part
 
 PartCodes = NDArray[np.int8]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lepton_dask.data.hashing import Hashes, distinct_texts, key_of, row_hashes
+from lepton_dask.data.hashing import distinct_texts, key_of, row_hashes
+from lepton_dask.data.mixing import Hashes
 from lepton_dask.data.splits.assignment import (
     Assignment,
     FirstPhase,

@@ -21,8 +21,8 @@ from lepton_dask.learn.kernels.sums import Batch, ChunkSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block, Codes, Floats, Layout
 
-RUN_BYTES = 1 << 17
-"""Bytes of the matrix in a run of rows: with its vectors it stays in a 512 KiB cache."""
+RUN_BYTES = 1 << 16
+"""Bytes of the matrix in a run of rows: with its vectors it stays in the second-level cache."""
 
 MIN_RUN_ROWS, MAX_RUN_ROWS = 16, 2048
 

@@ -15,7 +15,12 @@ from lepton_dask.component import Component
 from lepton_dask.learn.optimizers.base import Ending, Optimizer, State
 from lepton_dask.learn.optimizers.fista import Fista
 from lepton_dask.learn.optimizers.gradient_descent import GradientDescent
+from lepton_dask.learn.optimizers.interior_point import InteriorPoint
 from lepton_dask.learn.optimizers.lbfgs import Lbfgs
+from lepton_dask.learn.optimizers.newton import Newton
+from lepton_dask.learn.optimizers.normal import Normal
+from lepton_dask.learn.optimizers.prox_newton import ProxNewton
+from lepton_dask.learn.optimizers.sgd import Sgd
 
 __all__ = [
     "AUTO",
@@ -23,10 +28,15 @@ __all__ = [
     "Ending",
     "Fista",
     "GradientDescent",
+    "InteriorPoint",
     "Lbfgs",
+    "Newton",
+    "Normal",
     "Optimizer",
     "OptimizerChoice",
     "OptimizerTable",
+    "ProxNewton",
+    "Sgd",
     "State",
 ]
 
@@ -34,9 +44,14 @@ __all__ = [
 class OptimizerTable(Component):
     """`{NAME: {...}}`: exactly one name."""
 
-    fista: Fista | None = None
-    gradient_descent: GradientDescent | None = None
+    normal: Normal | None = None
+    newton: Newton | None = None
+    prox_newton: ProxNewton | None = None
+    interior_point: InteriorPoint | None = None
     lbfgs: Lbfgs | None = None
+    gradient_descent: GradientDescent | None = None
+    fista: Fista | None = None
+    sgd: Sgd | None = None
 
     @model_validator(mode="after")
     def _one_name(self) -> OptimizerTable:

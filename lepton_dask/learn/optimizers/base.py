@@ -9,11 +9,17 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import numpy as np
 
 from lepton_dask.component import Component
-from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.kernels.sums import Batch
+from lepton_dask.learn.objective import Evaluation
 from lepton_dask.matrix import Floats
 
 Ending = Literal["converged", "stalled", "diverged"]
+
+MAX_HESSIAN_PARAMETERS = 4096
+"""The Hessian of as many parameters takes 128 MiB, in every worker thread and in the client."""
+
+MAX_PILOT_PARAMETERS = 1500
+"""Above, a pilot's Hessian and its factor take seconds."""
 
 MAX_HALVINGS = 30
 """How often a step that led to a non-finite objective is halved before the fit has diverged."""
@@ -37,11 +43,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Pilot:
-    """A fit to a subsample of `share` of the rows: its minimum theta (M,), and the objective's
-    Hessian (M, M) there."""
+    """A fit to a subsample of `share` of the rows: its minimum theta (M,), the objective's Hessian
+    (M, M) there, and of the Hessian at the subsample's null model the diagonal, `curvature` (M,):
+    beside that of all rows it tells how well the subsample saw each parameter."""
 
     theta: Floats
     hessian: Floats
+    curvature: Floats
     share: float
 
 
@@ -76,6 +84,7 @@ class Optimizer(Component, ABC, Generic[StateT]):
 
     It is smooth, but for sum l1_j |theta_j| where the optimizer `takes_l1`, and for the loss's own
     kinks where it `takes_kinks`. `losses` names those that it is for; None is every smooth one.
+    `most_parameters` is how many it can take, where it asks for Hessians of (M, M).
 
         state = optimizer.start(theta, curvature)
         while state.ended is None:
@@ -90,11 +99,16 @@ class Optimizer(Component, ABC, Generic[StateT]):
     takes_l1: ClassVar[bool] = False
     takes_kinks: ClassVar[bool] = False
     losses: ClassVar[frozenset[str] | None] = None
+    most_parameters: ClassVar[int | None] = None
 
     @property
     def wants_pilot(self) -> bool:
         """Whether `start` has a use for a fit to a subsample."""
         return False
+
+    def seeded(self, seed: int) -> Optimizer[StateT]:  # noqa: ARG002 - for overrides
+        """This optimizer with what it draws at random drawn from `seed`."""
+        return self
 
     def initial_theta(self, null: Floats, seed: int) -> Floats:  # noqa: ARG002 - for overrides
         """Where to start, given the model without features: there, unless overridden."""

@@ -10,7 +10,15 @@ import numpy as np
 from pydantic import Field
 
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.optimizers.base import MAX_HALVINGS, Optimizer, Pilot, Query, State, accepted, same
+from lepton_dask.learn.optimizers.base import (
+    MAX_HALVINGS,
+    Optimizer,
+    Pilot,
+    Query,
+    State,
+    accepted,
+    same,
+)
 from lepton_dask.matrix import Floats
 
 FIRST_MOVE = 1e-3

@@ -10,6 +10,7 @@ from pydantic import Field
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query, State, accepted, same
 from lepton_dask.learn.optimizers.line_search import LineSearch
+from lepton_dask.learn.optimizers.quadratic import inverse_root
 from lepton_dask.matrix import Floats
 
 LEAST_CURVATURE = 1e-14
@@ -32,11 +33,15 @@ class Pair:
 class LbfgsState(State):
     """`search` runs from `point` along `direction`; `pairs` are the latest, oldest first.
 
-    `metric` (M,) is the diagonal of the first inverse Hessian. `idle` counts the iterations
-    since the objective or its gradient was last smaller than ever before.
+    `metric` is the first inverse Hessian: its diagonal (M,), or a root R (M, M) of it, R'R. `null`
+    is where to begin if the pilot's parameters turn out to be none, with the `plain` metric.
+    `idle` counts the iterations since the objective or its gradient was last smaller than ever
+    before.
     """
 
     metric: Floats
+    plain: Floats
+    null: Floats
     least_value: float = np.inf
     least_norm: float = np.inf
     idle: int = 0
@@ -55,6 +60,9 @@ class Lbfgs(Optimizer[LbfgsState]):
     the pairs and tries along -M g; where that fails too, or where nothing has got smaller in
     MAX_IDLE iterations, the steps are rounding and the state is stalled.
 
+    With a pilot, M is the inverse of the subsample's Hessian (`preconditioner`), and the start its
+    minimum: what is left to learn is how the two differ, and that is a few steps.
+
     On one-hot columns beside correlated ones, 20000 x 207, l2 from 0 to 0.01, gradient 1e-8: M
     brought more than 600 passes down to 80-300, and a history of 30 took half the passes of 10.
     """
@@ -63,21 +71,25 @@ class Lbfgs(Optimizer[LbfgsState]):
 
     history: int = Field(default=30, gt=0)
 
-    def start(
-        self,
-        theta: Floats,
-        curvature: Floats,
-        pilot: Pilot | None = None,  # noqa: ARG002 - the contract's shape
-    ) -> LbfgsState:
+    @property
+    def wants_pilot(self) -> bool:
+        return True
+
+    def start(self, theta: Floats, curvature: Floats, pilot: Pilot | None = None) -> LbfgsState:
         # A parameter without curvature has no gradient either, unless the start was far off.
-        metric = 1.0 / np.where(curvature > 0, curvature, 1.0)
-        return LbfgsState(query=Query(theta), metric=metric)
+        plain = 1.0 / np.where(curvature > 0, curvature, 1.0)
+        root = None if pilot is None else inverse_root(preconditioner(pilot, curvature))
+        if pilot is None or root is None:
+            return LbfgsState(query=Query(theta), metric=plain, plain=plain, null=theta)
+        return LbfgsState(query=Query(pilot.theta), metric=root, plain=plain, null=theta)
 
     def step(self, state: LbfgsState, evaluation: Evaluation) -> LbfgsState:
         if state.point is None:
-            if not evaluation.finite:
+            if evaluation.finite:
+                return _search(replace(state, point=evaluation))
+            if same(state.theta, state.null):
                 return replace(state, ended="diverged")
-            return _search(replace(state, point=evaluation))
+            return replace(state, query=Query(state.null), metric=state.plain)
         assert state.search is not None
         assert state.direction is not None
         slope = float(evaluation.gradient @ state.direction) if evaluation.finite else np.nan
@@ -134,10 +146,39 @@ def _search(state: LbfgsState) -> LbfgsState:
 
 
 def _fall_back(state: LbfgsState) -> LbfgsState:
-    """A search without pairs from the same point; if that is what failed, the end."""
-    if not state.pairs:
-        return replace(state, ended="stalled")
-    return _search(replace(state, pairs=()))
+    """A search without pairs from the same point, then without a pilot; after that, the end."""
+    if state.pairs:
+        return _search(replace(state, pairs=()))
+    if state.metric is not state.plain:
+        return _search(replace(state, metric=state.plain))
+    return replace(state, ended="stalled")
+
+
+def preconditioner(pilot: Pilot, curvature: Floats) -> Floats:
+    """The pilot's Hessian (M, M), as far as it can tell that of all rows.
+
+    A level that is rare has too few rows in a subsample, or by chance too many; the diagonals at
+    the two null models say how many. Rows and columns of H are scaled down by the root of the
+    ratio where there were too many; where there were too few, the rest is added to the diagonal.
+    """
+    ratio = np.where(pilot.curvature > 0, curvature / np.maximum(pilot.curvature, 1e-300), 1.0)
+    shrink = np.sqrt(np.minimum(ratio, 1.0))
+    hessian = pilot.hessian * np.outer(shrink, shrink)
+    diagonal = np.diagonal(pilot.hessian)
+    missing = diagonal * np.maximum(ratio - 1.0, 0.0)
+    unseen = (pilot.curvature <= 0) | ~np.isfinite(missing)
+    missing = np.where(unseen, np.maximum(curvature - diagonal, 0.0), missing)
+    # What no row has, of either, gets the curvature that a plain metric gives it.
+    missing = np.where(diagonal + missing > 0, missing, 1.0)
+    hessian[np.diag_indices_from(hessian)] += missing
+    return hessian
+
+
+def _times(metric: Floats, vector: Floats) -> Floats:
+    if metric.ndim == 1:
+        return metric * vector
+    product: Floats = metric.T @ (metric @ vector)
+    return product
 
 
 def _inverse_hessian_times(pairs: tuple[Pair, ...], metric: Floats, gradient: Floats) -> Floats:
@@ -148,8 +189,8 @@ def _inverse_hessian_times(pairs: tuple[Pair, ...], metric: Floats, gradient: Fl
         share = float(pair.s @ result) / pair.curvature
         shares.append(share)
         result -= share * pair.y
-    result *= metric
-    if pairs:
+    result = _times(metric, result)
+    if pairs and metric.ndim == 1:
         last = pairs[-1]
         result *= last.curvature / float(last.y @ (metric * last.y))
     for pair, share in zip(pairs, reversed(shares), strict=True):

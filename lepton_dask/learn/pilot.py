@@ -1,0 +1,98 @@
+"""A fit to a subsample: where the fit to all rows begins, and the metric of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lepton_dask.learn.local_passes import LocalPasses
+from lepton_dask.learn.objective import NullModel, Objective
+from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS, Pilot, accepted
+from lepton_dask.learn.optimizers.newton import Newton
+from lepton_dask.matrix import Block, Floats
+
+SHARE = 0.05
+"""Of the rows: more costs more than the passes that it saves."""
+
+ROWS_A_PARAMETER = 20
+"""With fewer, the subsample's Hessian is more noise than curvature."""
+
+MOST = 0.25
+"""A subsample of a larger share costs as much as the passes that it saves."""
+
+MAX_PASSES = 12
+NEGLIGIBLE = 0.01
+"""Of the statistical error M / 2n of the objective: what a further Newton step need not win."""
+
+
+def pilot_rows(objective: Objective, rows: int) -> int:
+    """How many of `rows` a pilot should see; 0 where it does not pay.
+
+    It pays for a smooth objective with at most MAX_PILOT_PARAMETERS, where ROWS_A_PARAMETER rows a
+    parameter are few beside all.
+    """
+    M = objective.model.parameters
+    if M > MAX_PILOT_PARAMETERS or not (objective.smooth and objective.model.loss.smooth):
+        return 0
+    wanted = max(round(SHARE * rows), ROWS_A_PARAMETER * M)
+    return wanted if wanted <= MOST * rows else 0
+
+
+def pilot_pays(objective: Objective, rows: int) -> bool:
+    """Whether a fit to a subsample saves more passes over `rows` than it costs."""
+    return pilot_rows(objective, rows) > 0
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0) -> Pilot | None:
+    """The minimum over the blocks' rows, to their statistical error, by Newton's method; None where
+    it comes to nothing.
+
+    A ridge of one row's curvature keeps what few rows or none decide near the null model: levels
+    that the subsample never saw, or saw with one class alone.
+    """
+    rows = sum(len(block.target) for block in blocks)
+    if rows == 0:
+        return None
+    null = LocalPasses(objective, blocks).null_model()
+    ridge = _ridge(objective, null, rows)
+    if not (np.isfinite(ridge).all() and ridge.any()):
+        return None
+    steadied = replace(objective, l2=objective.l2 + ridge)
+    passes, newton = LocalPasses(steadied, blocks), Newton()
+    state = newton.start(null.theta, null.curvature + ridge)
+    enough = NEGLIGIBLE * len(null.theta) / (2.0 * rows)
+    for _ in range(MAX_PASSES):
+        state = newton.step(state, passes.evaluate(state.query))
+        point = state.point
+        if state.ended is not None or (
+            point is not None
+            and state.search is not None
+            and state.search.trials == 0
+            and -0.5 * state.search.slope <= enough
+        ):
+            break
+    if state.point is None or state.ended == "diverged":
+        return None
+    point = accepted(state)
+    assert point.hessian is not None
+    if not (np.isfinite(point.hessian).all() and (np.diagonal(point.hessian) > 0).all()):
+        return None
+    return Pilot(point.theta, point.hessian, null.curvature + ridge, share)
+
+
+def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:
+    """One row's curvature, of `rows`, for each parameter of the linear predictor (M,).
+
+    A dense column's row is as large as its mean square; a level's is 1 where it is there at all.
+    """
+    model = objective.model
+    K, P = model.outputs, model.layout.dense
+    bend = null.curvature[model.intercepts]
+    bend = np.maximum(bend, 1e-3 * np.max(bend))
+    ridge = np.zeros(model.parameters)
+    ridge[: model.intercepts.stop] = np.tile(bend, model.layout.coefficients + 1)
+    ridge[: P * K] = (null.curvature - objective.l2)[: P * K]
+    return ridge / rows

@@ -1,0 +1,158 @@
+"""Chunks of a design matrix that do not fit in memory: written once, read by every pass.
+
+They are read with plain reads into two buffers that every pass uses again: the pages of a memory
+map would count as the worker's memory and have Dask pause it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton_dask.matrix import Block, Sparse
+from lepton_dask.scratch import ScratchFile, refused_in_words, travels_by_name
+
+ALIGNMENT = 64
+"""Of each array in a file and in a buffer, in bytes: a cache line."""
+
+Buffer = NDArray[np.uint8]
+
+
+class _Array(NamedTuple):
+    """Where a file holds an array."""
+
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredBlock:
+    """A Block in a scratch file: its arrays one after the other, each at a multiple of
+    ALIGNMENT. `size` is the file's, in bytes."""
+
+    file: ScratchFile
+    arrays: tuple[_Array, ...]
+    size: int
+
+    @property
+    def rows(self) -> int:
+        return self.arrays[Block._fields.index("target")].shape[0]
+
+    def read(self, buffer: Buffer | None = None) -> Block:
+        """The block; dense, codes and sparse lie in `buffer`, if one of `size` bytes is given,
+        until it is used for another."""
+        if buffer is None:
+            buffer = new_buffer(self.size)
+        into = memoryview(buffer)[: self.size]
+        with refused_in_words(self.file.path), self.file.path.open("rb", buffering=0) as file:
+            while into.nbytes:
+                count = file.readinto(into)
+                if not count:
+                    raise OSError(f"{self.file.path.name} is shorter than it was written")
+                into = into[count:]
+        dense, codes, target, weight, *sparse = (_view(buffer, each) for each in self.arrays)
+        # Predictions keep these two beyond the buffer's next use.
+        return Block(
+            dense, codes, target.copy(), weight.copy(), Sparse(*sparse) if sparse else None
+        )
+
+
+def store_block(block: Block) -> StoredBlock:
+    """Writes a block into a scratch file of the worker whose task this is.
+
+    Raises RunError where the disk is full.
+    """
+    file = ScratchFile.new(".block")
+    columns = [block.dense, block.codes, block.target, block.weight, *(block.sparse or ())]
+    arrays, offset = [], 0
+    with refused_in_words(file.path), file.path.open("wb", buffering=0) as to:
+        for column in columns:
+            column = np.ascontiguousarray(column)
+            arrays.append(_Array(offset, column.dtype.str, column.shape))
+            _write(to, column.reshape(-1).view(np.uint8))
+            padding = -column.nbytes % ALIGNMENT
+            _write(to, np.zeros(padding, np.uint8))
+            offset += column.nbytes + padding
+    return StoredBlock(file, tuple(arrays), offset)
+
+
+def _write(to: Any, values: Buffer) -> None:
+    left = memoryview(values)
+    while left.nbytes:
+        left = left[to.write(left) :]
+
+
+def new_buffer(size: int) -> Buffer:
+    """Uninitialised bytes, the first at a multiple of ALIGNMENT."""
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + size]
+
+
+def _view(buffer: Buffer, array: _Array) -> NDArray[Any]:
+    dtype = np.dtype(array.dtype)
+    count = int(np.prod(array.shape, dtype=np.int64))
+    flat = buffer[array.offset : array.offset + count * dtype.itemsize].view(dtype)
+    return flat.reshape(array.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredShard:
+    """The chunks of one worker thread, on disk; to go through it is to read them, in order, each
+    while its predecessor is worked on.
+
+    A block is good until the next one is asked for. The two buffers, of the largest chunk's size
+    each, stay with the shard from pass to pass; passes side by side have two each.
+    """
+
+    blocks: tuple[StoredBlock, ...]
+    _idle: deque[tuple[Buffer, Buffer]] = field(default_factory=deque, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __iter__(self) -> Iterator[Block]:
+        buffers = self._buffers()
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+            ahead = deque([reader.submit(self.blocks[0].read, buffers[0])] if self.blocks else [])
+            for number in range(1, len(self.blocks) + 1):
+                block = ahead.popleft().result()
+                if number < len(self.blocks):
+                    ahead.append(reader.submit(self.blocks[number].read, buffers[number % 2]))
+                yield block
+                del block
+        self._idle.append(buffers)
+
+    def __reduce__(self) -> tuple[type[StoredShard], tuple[tuple[StoredBlock, ...]]]:
+        return StoredShard, (self.blocks,)
+
+    def _buffers(self) -> tuple[Buffer, Buffer]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            size = max((block.size for block in self.blocks), default=0)
+            return new_buffer(size), new_buffer(size)
+
+
+travels_by_name(StoredBlock)
+travels_by_name(StoredShard)
+
+Shard = tuple[Block, ...] | StoredShard
+"""The chunks of one worker thread, in their order."""
+
+
+def make_shard(chunks: Sequence[Block | StoredBlock]) -> Shard:
+    """Of chunks on disk, or of chunks in memory; what came as the one where another is the other
+    becomes like the first."""
+    if chunks and isinstance(chunks[0], StoredBlock):
+        return StoredShard(
+            tuple(each if isinstance(each, StoredBlock) else store_block(each) for each in chunks)
+        )
+    return tuple(each.read() if isinstance(each, StoredBlock) else each for each in chunks)
