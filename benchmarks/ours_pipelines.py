@@ -122,9 +122,27 @@ class Pipelines:
             assert isinstance(value, FeaturesValue)
             return _described(running.dispatch, value, seconds)
 
-    def train(
-        self, steps: dict[str, dict[str, Any]], part: str, model: str = "model"
-    ) -> Trained:
+    def train_census(self, files: census.Census, l2: float) -> Trained:
+        """The census files to a logistic model, scored on the official test file."""
+        path = {"train": [str(path) for path in files.train], "test": str(files.test)}
+        steps: dict[str, dict[str, Any]] = {
+            "people": {"read": CENSUS | {"path": path}},
+            "features": {"prepare": PREPARE},
+            "model": {"train": {"loss": "logistic", "penalty": {"l2": l2}}},
+            "scores": {"evaluate": {"metrics": ["roc_auc", "log_loss"]}},
+        }
+        return self.train(steps, "test")
+
+    def train_numbers(self, paths: list[Path], l2: float) -> Trained:
+        """Parquet files of numbers and a target `y` to a logistic model, nothing scaled."""
+        steps: dict[str, dict[str, Any]] = {
+            "rows": {"read": {"path": [str(path) for path in paths]}},
+            "features": {"prepare": {"target": "y", "numeric": {"scale": "none"}}},
+            "model": {"train": {"loss": "logistic", "penalty": {"l2": l2}}},
+        }
+        return self.train(steps, "all")
+
+    def train(self, steps: dict[str, dict[str, Any]], part: str, model: str = "model") -> Trained:
         """A whole run, its folder included. `part` is the one whose scores are told, if the
         pipeline evaluates."""
         path = self._pipeline(**steps)
@@ -169,22 +187,11 @@ class Pipelines:
         return folder
 
 
-def census_steps(files: census.Census, l2: float) -> dict[str, dict[str, Any]]:
-    """The census files to a logistic model, scored on the official test file."""
-    path = {"train": [str(path) for path in files.train], "test": str(files.test)}
-    return {
-        "people": {"read": CENSUS | {"path": path}},
-        "features": {"prepare": PREPARE},
-        "model": {"train": {"loss": "logistic", "penalty": {"l2": l2}}},
-        "scores": {"evaluate": {"metrics": ["roc_auc", "log_loss"]}},
-    }
-
-
 def _theta(folder: Path) -> NDArray[np.float64]:
     import lepton_dask
 
     model = lepton_dask.load(folder)
-    return np.asarray(model.theta, dtype=np.float64)
+    return np.append(np.ravel(model.coefficient_array), np.ravel(model.intercept))
 
 
 def _described(dispatch: Dispatch, value: FeaturesValue, seconds: float) -> Prepared:

@@ -127,8 +127,7 @@ class Pandas:
         import pandas as pd
 
         frames = [
-            pd.read_csv(path, header=None, names=list(NAMES), na_values=[MISSING])
-            for path in paths
+            pd.read_csv(path, header=None, names=list(NAMES), na_values=[MISSING]) for path in paths
         ]
         return pd.concat(frames, ignore_index=True)
 
@@ -159,7 +158,7 @@ def ready(kind: str) -> PyArrow | Polars | Pandas:
             return Polars()
         case "Pandas":
             import pandas  # noqa: F401
-            import sklearn.compose  # noqa: F401
+            import sklearn.compose
             import sklearn.linear_model  # noqa: F401
 
             return Pandas()
