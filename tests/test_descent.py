@@ -10,6 +10,7 @@ from lepton_dask.learn.descent import descend
 from lepton_dask.learn.goal import Goal
 from lepton_dask.learn.objective import Evaluation, NullModel
 from lepton_dask.learn.optimizers import GradientDescent, Lbfgs
+from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.train import EarlyStopping, Train, train_mistakes
 
 LEVELS = (3, 5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from lepton_dask.learn.evaluate import Evaluate, evaluate_mistakes
-from lepton_dask.learn.losses import Multinomial
+from lepton_dask.learn.losses import Logistic, Multinomial, Squared
 from lepton_dask.learn.metrics import (
     METRICS,
     OF_MANY,
@@ -216,11 +216,11 @@ def test_label_counts_are_of_rows_and_weights():
 
 
 def test_a_metric_that_the_target_cannot_have_is_told_in_words():
-    assert metric_mistake("roc_auc", "logistic") is None
-    assert metric_mistake("roc_auc", "squared") == (
+    assert metric_mistake("roc_auc", Logistic()) is None
+    assert metric_mistake("roc_auc", Squared()) == (
         "roc_auc needs a two-class target; the loss is squared"
     )
-    assert metric_mistake("rmse", "logistic") == (
+    assert metric_mistake("rmse", Logistic()) == (
         "rmse needs a numeric target; the loss is logistic"
     )
 
@@ -232,7 +232,7 @@ def test_every_mistake_of_an_evaluate_node_is_told_with_its_place():
         threshold={"metric": "log_loss", "at_least": 0.9},
         choose={"metric": "r2"},
     )
-    told = {m.path[1:]: str(m) for m in evaluate_mistakes(node, "logistic", ("scores",))}
+    told = {m.path[1:]: str(m) for m in evaluate_mistakes(node, Logistic(), ("scores",))}
     assert set(told) == {
         ("metrics", 1),
         ("goals", 0, "metric"),
@@ -272,7 +272,9 @@ def many_scored(name, chunks):
 
 def test_every_metric_of_many_classes_has_an_oracle_and_a_name_of_two_classes():
     assert set(OF_MANY) == set(MANY_ORACLES)
-    assert all(METRICS[name].greater_is_better == m.greater_is_better for name, m in OF_MANY.items())
+    assert all(
+        METRICS[name].greater_is_better == m.greater_is_better for name, m in OF_MANY.items()
+    )
 
 
 @pytest.mark.parametrize("ties", [True, False])

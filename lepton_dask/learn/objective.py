@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from lepton_dask.errors import RunError
-from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
+from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums, NearRows
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.penalty import Penalty, shrink
 from lepton_dask.learn.tree import added
@@ -29,7 +29,8 @@ class Evaluation:
 
     `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
     gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
-    minima, the one with the least coefficients is wanted, whatever the intercepts.
+    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
+    the objective from below and touch it at theta, where the nearest rows were asked for.
     """
 
     theta: Floats
@@ -38,6 +39,7 @@ class Evaluation:
     l1: Floats | None = None
     hessian: Floats | None = None
     intercepts: slice | None = None
+    pieces: Pieces | None = None
 
     @cached_property
     def subgradient(self) -> Floats:
@@ -59,6 +61,32 @@ class Evaluation:
     @cached_property
     def finite(self) -> bool:
         return bool(np.isfinite(self.value) and np.all(np.isfinite(self.gradient)))
+
+
+class Pieces(NamedTuple):
+    """An objective's lower bound: a sum of kinks, a line and a parabola.
+
+    With r = target - rows theta, (m,),
+
+        constant + slope'theta + theta'diag(l2) theta / 2 + sum_i max(upper_i r_i, -lower_i r_i).
+
+    A row (M,) of a kink is one of the table's, or for l1 a unit vector with a target of 0. `of` is
+    how many rows the table has.
+    """
+
+    rows: Floats
+    target: Floats
+    upper: Floats
+    lower: Floats
+    slope: Floats
+    l2: Floats
+    constant: float
+    of: int
+
+    def value(self, theta: Floats) -> float:
+        residual = self.target - self.rows @ theta
+        kinks = np.where(residual > 0, self.upper, -self.lower) @ residual
+        return float(self.constant + self.slope @ theta + 0.5 * (self.l2 * theta) @ theta + kinks)
 
 
 @dataclass(frozen=True)
@@ -116,7 +144,31 @@ class Objective:
             if hessian is not None:
                 hessian[fixed, :] = hessian[:, fixed] = 0.0
                 hessian[fixed, fixed] = np.eye(self.model.outputs)
-        return Evaluation(theta, value, gradient, l1, hessian, self.model.intercepts)
+        pieces = None if sums.near is None else self._pieces(theta, sums.near, sums.weight)
+        return Evaluation(theta, value, gradient, l1, hessian, self.model.intercepts, pieces)
+
+    def _pieces(self, theta: Floats, near: NearRows, weight: float) -> Pieces:
+        """The pinball loss of the rows that are there, the tangent at theta of the others, and the
+        penalty."""
+        quantile = self.model.loss.parameters[0]
+        bound = np.flatnonzero(self.l1)
+        units = np.zeros((len(bound), len(theta)))
+        units[np.arange(len(bound)), bound] = 1.0
+        counts = near.weight > 0
+        rows, slope = np.vstack([near.rows[counts], units]), near.gradient / weight
+        if not self.fit_intercept:
+            rows[:, self.model.intercepts] = slope[self.model.intercepts] = 0.0
+        share = near.weight[counts] / weight
+        return Pieces(
+            rows,
+            np.append(near.target[counts], np.zeros(len(bound))),
+            np.append(quantile * share, self.l1[bound]),
+            np.append((1.0 - quantile) * share, self.l1[bound]),
+            slope,
+            self.l2,
+            near.loss / weight - float(slope @ theta),
+            near.of,
+        )
 
     def null_model(self, sums: ColumnSums) -> NullModel:
         """Coefficients of 0 and the intercepts at link(weighted mean of y).

@@ -40,6 +40,7 @@ def answer(block: Block, model: LinearModel, query: Query) -> ChunkSums:
         curvature=query.curvature,
         smoothing=query.smoothing,
         rows=query.batch,
+        nearest=query.nearest,
     )
 
 

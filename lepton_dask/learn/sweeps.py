@@ -171,6 +171,14 @@ class Dispatch:
         return [f"{self.label}.{name}-{self._token}-{number}-{i}" for i in range(count)]
 
 
+def active_client() -> Client | None:
+    """The client that Dask's collections would be computed with, if there is one."""
+    try:
+        return Client.current()
+    except ValueError:
+        return None
+
+
 def translated(error: BaseException) -> BaseException:
     """The error tree's word for how a task ended; a bug, or a LeptonError, stays what it is."""
     if isinstance(error, KilledWorker):

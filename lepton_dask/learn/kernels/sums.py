@@ -5,17 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from lepton_dask.matrix import Floats
+
+
+@dataclass(frozen=True)
+class NearRows:
+    """Rows of a chunk over all columns and the intercept's (m, M), their targets and weights (m,),
+    sums of loss and gradient (M,) over the rows that are not among them, and how many there are
+    with those. Joined with another's, its rows stand before the other's."""
+
+    rows: Floats
+    target: Floats
+    weight: Floats
+    loss: float
+    gradient: Floats
+    of: int
+
+    def joined(self, other: NearRows) -> NearRows:
+        return NearRows(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.target, other.target]),
+            np.concatenate([self.weight, other.weight]),
+            self.loss + other.loss,
+            self.gradient + other.gradient,
+            self.of + other.of,
+        )
 
 
 class ChunkSums(NamedTuple):
     """Sums over rows: w_i l_i, w_i, w_i dl_i/dtheta (M,), and w_i d2l_i/dtheta2 (M, M), which is
-    None where no curvature was asked for. No penalty is in them. They are not means."""
+    None where no curvature was asked for; and the nearest rows, where they were. No penalty is in
+    them. They are not means."""
 
     loss: float
     weight: float
     gradient: Floats
     hessian: Floats | None = None
+    near: NearRows | None = None
 
 
 class ColumnSums(NamedTuple):

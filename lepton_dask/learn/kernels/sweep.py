@@ -12,7 +12,7 @@ with this module.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +68,11 @@ def sweep_block(
     curvature: bool = False,
     smoothing: float = 0.0,
     rows: Batch | None = None,
+    nearest: float | None = None,
 ) -> ChunkSums:
     """Loss and gradient, and the Hessian where asked, over a chunk, or over a batch of its rows.
 
-    theta (M,). `smoothing` is quantile's mu. Temporary memory is a run of rows, whatever the
+    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves. Temporary memory is a run of rows, whatever the
     chunk's size. A chunk without rows sums to zeros; where the loss is not finite or theta not in
     its domain (huber: sigma <= 0) it is infinite. The sums depend on the arguments' values and
     shapes alone: not on alignment, threads or other blocks.
@@ -90,6 +91,10 @@ def sweep_block(
         sums = sweep_with_curvature(arrays, model, theta, smoothing, rows or WHOLE)
     else:
         sums = _sweep(arrays, model, theta, smoothing, rows or WHOLE)
+    if nearest is not None:
+        from lepton_dask.learn.kernels.nearest import nearest_rows
+
+        sums = sums._replace(near=nearest_rows(block, model, theta, nearest))
     return sums if np.isfinite(sums.loss) else sums._replace(loss=np.inf)
 
 
@@ -104,7 +109,7 @@ def linear_predictor(block: Block, model: LinearModel, theta: Floats) -> Floats:
     from lepton_dask.learn.kernels import rows
 
     z = np.empty(n)
-    rows.predict(*arrays[:6], 0, n, np.ascontiguousarray(theta), D, model.layout.sparse, z)
+    rows.predict(*arrays[:6], 0, n, plain(theta), D, model.layout.sparse, z)
     return z
 
 
@@ -112,15 +117,15 @@ def as_arrays(block: Block, model: LinearModel) -> Arrays:
     """The chunk as the compiled functions take it; nothing is copied where nothing has to be."""
     sparse = block.sparse
     return Arrays(
-        _plain(block.dense),
-        _plain(block.codes),
-        _plain(offsets(model.layout)),
-        _plain(np.empty(0, np.int64) if sparse is None else sparse.starts),
-        _plain(np.empty(0, np.int32) if sparse is None else sparse.columns),
-        _plain(np.empty(0, np.float32) if sparse is None else sparse.values),
-        _plain(block.target),
-        _plain(block.weight),
-        _plain(np.array(model.class_weights or (), dtype=np.float64)),
+        plain(block.dense),
+        plain(block.codes),
+        plain(offsets(model.layout)),
+        plain(np.empty(0, np.int64) if sparse is None else sparse.starts),
+        plain(np.empty(0, np.int32) if sparse is None else sparse.columns),
+        plain(np.empty(0, np.float32) if sparse is None else sparse.values),
+        plain(block.target),
+        plain(block.weight),
+        plain(np.array(model.class_weights or (), dtype=np.float64)),
     )
 
 
@@ -136,9 +141,8 @@ def offsets(layout: Layout) -> NDArray[np.int64]:
 
 def run_rows(arrays: Arrays, batch: Batch) -> int:
     """Rows in a run: as many as the cache holds, and not more than a batch may have."""
-    n, P = arrays.dense.shape
-    Q = arrays.codes.shape[1]
-    width = max(1, P * arrays.dense.itemsize + Q * 4 + 4 * 8)
+    n, P = len(arrays.target), arrays.dense.shape[1]
+    width = int(P * arrays.dense.itemsize + arrays.codes.shape[1] * 4 + 4 * 8)
     rows = min(max(RUN_BYTES // width, MIN_RUN_ROWS), MAX_RUN_ROWS)
     return max(1, min(rows, -(-n // batch.of)))
 
@@ -173,7 +177,7 @@ def add_sweep(
     a, b = pointwise.parameters(model.loss, smoothing)
     loss, weight = rows.sweep(
         *arrays,
-        np.ascontiguousarray(theta),
+        plain(theta),
         model.layout.coefficients,
         model.layout.sparse if len(arrays.starts) else 0,
         model.loss.code if code is None else code,
@@ -195,7 +199,11 @@ def _out_of_domain(block: Block, model: LinearModel, curvature: bool) -> ChunkSu
     return ChunkSums(np.inf, float(block.weight.sum()), np.zeros(M), hessian)
 
 
-def _plain(array: NDArray[np.generic]) -> NDArray[np.generic]:
+A = TypeVar("A", bound=np.generic)
+
+
+def plain(array: NDArray[A]) -> NDArray[A]:
+    """The array C-ordered, aligned and read-only: numba's one type of it."""
     view = np.require(array, requirements=["C", "A"]).view()
     view.flags.writeable = False
     return view
