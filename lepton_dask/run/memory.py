@@ -6,10 +6,19 @@ from collections.abc import Collection
 
 from lepton_dask.data.content import SourceFile
 from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.matrix import Layout
 
 SHARE = 0.25
 """Of the smallest worker's memory: what is held whole on one worker, beside its chunks, may take
 this much."""
+
+MATRIX_GROWTH = 1.5
+BASE_BYTES = 400e6
+"""What a worker takes at most while its share of a design matrix is made: MATRIX_GROWTH times that
+share, and BASE_BYTES."""
+
+SPILLS_AT = 0.7
+"""Of its memory: where Dask has a worker write its results to disk, in its own way."""
 
 
 TABLE_SHARE = 0.4
@@ -23,6 +32,19 @@ UNPACKED = 4
 def most_bytes_at_once(dispatch: Dispatch) -> float:
     """The bytes that one worker may hold whole; infinite where no worker has a limit."""
     return SHARE * min(_limits(dispatch), default=float("inf"))
+
+
+def matrix_fits(dispatch: Dispatch, rows: int, layout: Layout) -> bool:
+    """Whether a design matrix of so many rows, in all of its parts, may stay in memory.
+
+    Where not, its chunks go to the workers' disks (learn/stored.py), and a pass costs what reading
+    them costs.
+    """
+    limits = _limits(dispatch)
+    if not limits:
+        return True
+    most = max(0.0, SPILLS_AT * min(limits) - BASE_BYTES) / MATRIX_GROWTH
+    return rows * layout.row_bytes <= most * len(limits)
 
 
 def is_too_large(dispatch: Dispatch, files: Collection[SourceFile]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import NamedTuple
@@ -22,14 +22,17 @@ from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
 from lepton_dask.events import LevelsUnknown
+from lepton_dask.learn.stored import StoredBlock, store_block
 from lepton_dask.learn.sweeps import Shards
 from lepton_dask.matrix import Block
 from lepton_dask.run.deriving import evaluate_columns
 from lepton_dask.run.hashing import touched_buckets
+from lepton_dask.run.memory import matrix_fits
 from lepton_dask.run.profiling import profile_parts
 from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
+from lepton_dask.scratch import travels_by_name
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class DesignFacts:
 class Designed(NamedTuple):
     """A prepared chunk. A tuple, so that Dask measures the arrays in it."""
 
-    block: Block
+    block: Block | StoredBlock
     facts: DesignFacts
 
 
@@ -78,8 +81,12 @@ def prepare_table(
     )
     for warning in fitted.warnings:
         work.warn(warning)
+    design = _design
+    if not matrix_fits(work.dispatch, table.rows, fitted.prepared.layout):
+        design = _design_on_disk
     shards = {
-        name: _shards(work, name, part, fitted.prepared) for name, part in table.parts.items()
+        name: _shards(work, name, part, fitted.prepared, design)
+        for name, part in table.parts.items()
     }
     value = FeaturesValue(table, fitted.prepared, shards)
     suspect(work, value, profiled.whole, profiled.training)
@@ -102,9 +109,15 @@ def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
     ).table
 
 
-def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> Shards:
+def _shards(
+    work: Work,
+    name: PartName,
+    part: PartTable,
+    prepared: Prepared,
+    design: Callable[[Partition, Prepared], Designed],
+) -> Shards:
     """The part's design matrix. A chunk's block is one task's result, and nothing else holds it."""
-    chunks = work.map("design", _design, part.partitions, repeat(prepared))
+    chunks = work.map("design", design, part.partitions, repeat(prepared))
     # At once: so each is taken from its chunk as soon as that is there.
     picked = work.pick("facts", chunks, 1)
     work.settle(picked, f"{name} chunks prepared")
@@ -151,3 +164,13 @@ def _design(rows: Partition, prepared: Prepared) -> Designed:
         others=tuple(int(count) for count in made.others),
     )
     return Designed(block, facts)
+
+
+def _design_on_disk(rows: Partition, prepared: Prepared) -> Designed:
+    """The same, the block in a file of the worker's."""
+    block, facts = _design(rows, prepared)
+    assert isinstance(block, Block)
+    return Designed(store_block(block), facts)
+
+
+travels_by_name(Designed)
