@@ -235,5 +235,3 @@ def _total_weight(summary: Summary, class_weights: tuple[float, ...] | None) -> 
     if class_weights is None:
         return summary.weight
     return float(summary.label_weights @ np.array(class_weights))
-
-

@@ -107,9 +107,7 @@ def client() -> Any:
     return active_client()
 
 
-def over_partitions(
-    X: Any, function: Any, dtype: Any, columns: int | None
-) -> Any:
+def over_partitions(X: Any, function: Any, dtype: Any, columns: int | None) -> Any:
     """The Dask array of function(partition) for each partition of X, lazy: (n,), or (n, columns).
 
     Chunk sizes are known where those of X are.

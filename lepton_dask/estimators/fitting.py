@@ -60,9 +60,7 @@ class Settings:
         return self.tolerance * self.spread * float(np.sqrt(curvature.max()))
 
 
-def mean_objective(
-    model: LinearModel, l1: float, l2: float, fit_intercept: bool
-) -> Objective:
+def mean_objective(model: LinearModel, l1: float, l2: float, fit_intercept: bool) -> Objective:
     """(1 / sum w) sum w l + l1 |b|_1 + l2 / 2 |b|^2 over the coefficients b."""
     penalised = np.zeros(model.parameters)
     penalised[model.coefficients] = 1.0

@@ -196,9 +196,7 @@ def _both(one: Summary, other: Summary) -> Summary:
         one.rows + other.rows,
         one.weight + other.weight,
         labels,
-        np.bincount(
-            places, np.concatenate([one.label_weights, other.label_weights]), len(labels)
-        ),
+        np.bincount(places, np.concatenate([one.label_weights, other.label_weights]), len(labels)),
         min(one.lowest, other.lowest),
         max(one.highest, other.highest),
         one.target + other.target,
@@ -206,5 +204,3 @@ def _both(one: Summary, other: Summary) -> Summary:
         tuple(a | b for a, b in zip(one.levels, other.levels, strict=True)),
         tuple(a or b for a, b in zip(one.missing, other.missing, strict=True)),
     )
-
-
