@@ -11,11 +11,7 @@ from lepton_dask.learn.losses import Huber, Logistic, Multinomial, Poisson, Quan
 from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.optimizers import Lbfgs, Newton
 from lepton_dask.learn.optimizers.lbfgs import preconditioner
-<<<<<<< HEAD
-from lepton_dask.learn.pilot import fit_pilot, pilot_pays, pilot_rows
-=======
 from lepton_dask.learn.pilot import fit_pilot, pilot_rows
->>>>>>> main
 from lepton_dask.matrix import Block, Layout
 
 
@@ -160,16 +156,9 @@ def test_without_rows_or_without_both_classes_there_is_none_or_one_that_is_finit
 
 def test_it_pays_for_many_rows_of_few_parameters_and_a_smooth_objective():
     objective = logistic(100)
-<<<<<<< HEAD
-    assert pilot_rows(objective, 200_000) == 10_000  # a twentieth
-    assert pilot_rows(objective, 20_000) == 2020  # 20 a parameter
-    assert not pilot_pays(objective, 5000)
-    assert not pilot_pays(logistic(2000), 10_000_000)
-=======
     assert pilot_rows(objective, 200_000)
     assert not pilot_rows(objective, 10_000)
     assert not pilot_rows(logistic(2000), 10_000_000)
->>>>>>> main
     on = np.ones(101)
     assert not pilot_rows(replace(objective, l1=on), 200_000)
     quantile = LinearModel(Quantile(), Layout(100))

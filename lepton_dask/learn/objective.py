@@ -25,16 +25,12 @@ WeightedT = TypeVar("WeightedT", ChunkSums, ColumnSums)
 @dataclass(frozen=True)
 class Evaluation:
     """The objective at `theta` (M,): its value, and the gradient (M,) of all of it but
-        sum l1_j |theta_j|, which has none where a parameter is 0.
+    sum l1_j |theta_j|, which has none where a parameter is 0.
 
-        `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
-        gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
-    <<<<<<< HEAD
-        minima the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
-    =======
-        minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
-    >>>>>>> main
-        the objective from below and touch it at theta, where the nearest rows were asked for.
+    `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
+    gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
+    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
+    the objective from below and touch it at theta, where the nearest rows were asked for.
     """
 
     theta: Floats

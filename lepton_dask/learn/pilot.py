@@ -16,19 +16,11 @@ from lepton_dask.matrix import Block, Floats
 SHARE = 0.05
 """Of the rows: more costs more than the passes that it saves."""
 
-<<<<<<< HEAD
-ROWS_A_PARAMETER = 20
-"""With fewer, the subsample's Hessian is more noise than curvature."""
-
-MOST = 0.25
-"""A subsample of a larger share costs as much as the passes that it saves."""
-=======
 ENOUGH_ROWS = 50_000
 """More make the sample's error no smaller than the steps behind it do."""
 
 ROWS_A_PARAMETER = 10
 """With fewer in the sample, its Hessian is more noise than curvature."""
->>>>>>> main
 
 MAX_PASSES = 12
 NEGLIGIBLE = 0.01
@@ -38,21 +30,6 @@ NEGLIGIBLE = 0.01
 def pilot_rows(objective: Objective, rows: int) -> int:
     """How many of `rows` rows a pilot should see; 0 where it does not save more than it costs.
 
-<<<<<<< HEAD
-    It pays for a smooth objective with at most MAX_PILOT_PARAMETERS, where ROWS_A_PARAMETER rows a
-    parameter are few beside all.
-    """
-    M = objective.model.parameters
-    if M > MAX_PILOT_PARAMETERS or not (objective.smooth and objective.model.loss.smooth):
-        return 0
-    wanted = max(min(round(SHARE * rows), ENOUGH_ROWS), ROWS_A_PARAMETER * M)
-    return wanted if wanted <= MOST * rows else 0
-
-
-def pilot_pays(objective: Objective, rows: int) -> bool:
-    """Whether a fit to a subsample saves more passes over `rows` than it costs."""
-    return pilot_rows(objective, rows) > 0
-=======
     It does for a smooth objective with at most MAX_PILOT_PARAMETERS, where SHARE of the rows are
     ROWS_A_PARAMETER for each.
     """
@@ -61,7 +38,6 @@ def pilot_pays(objective: Objective, rows: int) -> bool:
         return 0
     least, wanted = ROWS_A_PARAMETER * model.parameters, round(SHARE * rows)
     return max(least, min(wanted, ENOUGH_ROWS)) if wanted >= least else 0
->>>>>>> main
 
 
 @np.errstate(over="ignore", invalid="ignore")
