@@ -216,7 +216,7 @@ def test_every_mistake_of_a_train_node_is_told_with_its_place():
     }
     assert told[("a", "train", "optimizer")] == (
         "optimizer: lbfgs needs a smooth objective, and l1 is not; "
-        "use optimizer: fista, or l2 in the place of l1"
+        "use optimizer: prox_newton, or l2 in the place of l1"
     )
     assert told[("a", "train", "goal", "metric")] == (
         "metric: roc_auc needs a two-class target; the loss is squared"
