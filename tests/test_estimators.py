@@ -92,7 +92,10 @@ def test_scikit_learns_checks_pass(estimator: Any, check: Any) -> None:
 def test_constructors_are_those_of_scikit_learn(estimator: type) -> None:
     reference = getattr(theirs, estimator.__name__)
     own, expected = (
-        [(each.name, each.kind, each.default) for each in inspect.signature(kind).parameters.values()]
+        [
+            (each.name, each.kind, each.default)
+            for each in inspect.signature(kind).parameters.values()
+        ]
         for kind in (estimator, reference)
     )
     assert own == expected

@@ -62,9 +62,7 @@ def checked_part(
     return checked
 
 
-def new_rows(
-    estimator: Any, X: Any, columns: FrameColumns | None
-) -> tuple[Any, tuple[Any, ...]]:
+def new_rows(estimator: Any, X: Any, columns: FrameColumns | None) -> tuple[Any, tuple[Any, ...]]:
     """The numbers (n, P), an array or a CSR matrix, and the category columns of rows to predict."""
     if columns is None:
         return validate_data(estimator, X, reset=False, **NUMBERS), ()

@@ -86,7 +86,7 @@ def compute(tasks: Sequence[Any]) -> list[Any]:
     thread."""
     import dask
 
-    # Given by name, the scheduler would be looked up in distributed, which takes a second to import.
+    # For a scheduler by name, Dask imports distributed, which takes a second.
     return list(dask.compute(*tasks, scheduler=None if client() else dask.get))
 
 
@@ -107,9 +107,7 @@ def client() -> Any:
     return active_client()
 
 
-def over_partitions(
-    X: Any, function: Any, dtype: Any, columns: int | None
-) -> Any:
+def over_partitions(X: Any, function: Any, dtype: Any, columns: int | None) -> Any:
     """The Dask array of function(partition) for each partition of X, lazy: (n,), or (n, columns).
 
     Chunk sizes are known where those of X are.

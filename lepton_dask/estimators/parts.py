@@ -56,7 +56,7 @@ class LocalParts:
         objective: Objective,
         categories: Sequence[FittedCategory],
         labels: Labels | None,
-        rows: int,
+        rows: int,  # noqa: ARG002 - for those who do not hold them
     ) -> Passes:
         blocks = [block(part, categories, labels) for part in self.checked if part.rows]
         return PilotedPasses(objective, blocks)
@@ -104,7 +104,7 @@ class ClusterParts:
         from lepton_dask.learn.sweeps import Shards
 
         blocks = self.dispatch.map("block", block, self.checked, tuple(categories), labels)
-        shards = Shards.of_chunks(self.dispatch, blocks, objective.model.layout, (), rows)
+        shards = Shards.of_blocks(self.dispatch, blocks, objective.model.layout, (), rows)
         return ShardPasses.over(self.dispatch, objective, shards, None)
 
 

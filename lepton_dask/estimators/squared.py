@@ -242,9 +242,7 @@ class Lasso(ElasticNet):
         )
 
 
-def shortest(
-    theta: Floats, objective: Objective, passes: Passes, relative: float
-) -> Floats:
+def shortest(theta: Floats, objective: Objective, passes: Passes, relative: float) -> Floats:
     """Of the minimisers of a squared loss over one output, the one with the shortest coefficients.
 
     In theta (M,) the coefficients' part along singular vectors of the centred X whose singular
