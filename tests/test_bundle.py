@@ -14,18 +14,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lepton_dask
+from lepton_dask.artifacts import predictor
 from lepton_dask.artifacts.bundle import load, save_bundle
 from lepton_dask.artifacts.frames import InputColumn, read_frame
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import Drop, PythonStep, Rename
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
-from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.prepare import Hash, Prepare
 from lepton_dask.data.profile import profile_table
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import RunError, UserError
@@ -402,3 +404,116 @@ def test_the_public_names_are_these() -> None:
     assert lepton_dask.Model is Model
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         _ = lepton_dask.lode
+
+
+SAID = pa.table(
+    {
+        "said": pa.array(["red car", "blue", None, "", "a red boat", "The car!"]),
+        "note": pa.array(["x y", "y", "x", "z z z", None, "w"]),
+        "age": pa.array([30.0, 20.0, 50.0, 60.0, 10.0, None]),
+        "kind": pa.array(["c", "b", "a", "b", "c", "a"]),
+    }
+)
+
+
+def many_model(task="many_classes", **changes) -> Model:
+    """A number and two hashed texts, for the classes a, b and c, or for c against b."""
+    target = "kind" if task == "many_classes" else {"column": "kind", "positive": "c"}
+    rows = SAID if task == "many_classes" else SAID.filter(pc.not_equal(SAID["kind"], "a"))
+    prepare = Prepare.model_validate({"target": target, "text": {"hash": True}})
+    profile = profile_table(rows)
+    treatments, mistakes = resolve_treatments(prepare, profile.schema, (), task)
+    assert mistakes == []
+    columns = to_columns(rows)
+    touched = {
+        each.column: each.treatment.ngrams.touched(columns[each.column])
+        for each in treatments
+        if isinstance(each.treatment, Hash)
+    }
+    fitted = fit(treatments, prepare, profile, profile, at=(), task=task, touched=touched)
+    rng = np.random.default_rng(8)
+    shape = (3,) if task == "many_classes" else ()
+    made = Model(
+        name="said",
+        created="2026-08-01T12:00:00Z",
+        version="0.1.0",
+        source=Source({"format": "csv"}, ()),
+        inputs=(
+            InputColumn("said", "text"),
+            InputColumn("note", "text"),
+            InputColumn("age", "number"),
+        ),
+        missing_values=(),
+        replay=(),
+        prepared=fitted.prepared,
+        loss="multinomial" if task == "many_classes" else "logistic",
+        coefficient_array=rng.normal(size=(len(fitted.prepared.features), *shape)),
+        intercept=(0.25, -0.5, 0.125) if task == "many_classes" else 0.25,
+    )
+    return replace(made, **changes)
+
+
+def design(m: Model) -> np.ndarray:
+    rows = m.prepared.apply(to_columns(SAID))
+    sparse = np.zeros((SAID.num_rows, m.prepared.layout.sparse))
+    row = np.repeat(np.arange(SAID.num_rows), np.diff(rows.sparse.starts))
+    sparse[row, rows.sparse.columns] = rows.sparse.values
+    return np.hstack([rows.dense, sparse])
+
+
+@pytest.mark.parametrize("at_a_time", [1, 100, 1 << 20])
+@pytest.mark.parametrize("task", ["many_classes", "classification"])
+def test_hashed_texts_are_scored_as_their_dense_columns_would_be(
+    task: str, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "PRODUCTS_AT_A_TIME", at_a_time)
+    m = many_model(task)
+    z = design(m) @ m.coefficient_array + m.intercept
+    np.testing.assert_allclose(m.decision_function(SAID.to_pandas()), z, rtol=1e-12)
+
+
+def test_each_of_many_classes_has_a_probability_and_the_most_probable_is_predicted() -> None:
+    m = many_model()
+    z = design(m) @ m.coefficient_array + m.intercept
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    frame = SAID.to_pandas()
+    np.testing.assert_allclose(m.predict_proba(frame), p, rtol=1e-12)
+    assert m.classes == ("a", "b", "c")
+    assert m.predict(frame).tolist() == [m.classes[k] for k in p.argmax(axis=1)]
+    assert m.coefficients.columns.tolist() == ["a", "b", "c"]
+    assert m.coefficients.index.tolist() == list(m.features)
+
+
+def test_a_row_of_many_classes_that_cannot_be_scored_has_no_prediction() -> None:
+    m = many_model()
+    frame = {"said": ["red", "red"], "note": ["x", "x"], "age": ["30", "old"]}
+    assert m.predict(frame)[0] is not None
+    assert m.predict(frame)[1] is None
+    assert np.isnan(m.predict_proba(frame)[1]).all()
+
+
+def test_a_saved_model_of_many_classes_and_hashed_texts_is_the_model(tmp_path: Path) -> None:
+    saved = many_model()
+    save_bundle(tmp_path / "model", saved)
+    loaded = load(tmp_path / "model")
+    for name in {field.name for field in fields(Model)} - {"coefficient_array"}:
+        assert getattr(loaded, name) == getattr(saved, name)
+    assert loaded.coefficient_array.tobytes() == saved.coefficient_array.tobytes()
+    frame = SAID.to_pandas()
+    assert loaded.predict_proba(frame).tobytes() == saved.predict_proba(frame).tobytes()
+    assert (tmp_path / "model" / "texts" / "1.npy").is_file()
+
+
+def test_a_loss_with_parameters_keeps_them(tmp_path: Path) -> None:
+    saved = model("regression", "age", loss="tweedie", loss_parameters={"power": 1.25})
+    save_bundle(tmp_path, saved)
+    assert load(tmp_path).loss_parameters == {"power": 1.25}
+    frame = pandas_frame()
+    z = saved.decision_function(frame)
+    np.testing.assert_allclose(load(tmp_path).predict(frame), np.exp(z), rtol=1e-12)
+
+
+def test_coefficients_of_another_shape_than_the_classes_are_refused() -> None:
+    m = many_model()
+    with pytest.raises(ValueError, match="are needed"):
+        replace(m, coefficient_array=m.coefficient_array[:, :2])

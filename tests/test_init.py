@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY, Lepton, Run
 
+import lepton_dask
 from lepton_dask.config.document import Document
+from lepton_dask.data import guess_roles
 from lepton_dask.run.initial import initial_pipeline
 from lepton_dask.run.initial_text import mapping_key, scalar
 
@@ -148,7 +150,23 @@ def test_latin_1_and_gzip_are_read(lepton: Lepton) -> None:
     assert lepton("validate", "a.yaml").code == 0
 
 
-def test_of_many_labels_one_is_learnt_against_the_rest() -> None:
+def test_of_many_labels_each_is_a_class(run: Run) -> None:
+    labels = ["it's", "b$", "c"] * 20 + ["it's"]
+    pd.DataFrame({"the label": labels, "x": [i * i % 17 for i in range(61)]}).sample(
+        frac=1, random_state=1
+    ).to_csv("many.csv", index=False)
+    text = initial_pipeline("many.csv", "the label")
+    assert '# one of 3 labels: "it\'s" 21, "b$$" 20, c 20' in text
+    assert "loss: multinomial" in text
+    assert "stratify: the label" in text
+    Path("a.yaml").write_text(text)
+    assert set(run(Path("a.yaml")).metrics["scores"].labels["test"]) == set(labels)
+
+
+def test_of_very_many_labels_one_is_learnt_against_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guess_roles, "MOST_CLASSES", 2)
     labels = ["it's", "b$", "c"] * 20 + ["it's"]
     pd.DataFrame({"the label": labels, "x": [i * i % 17 for i in range(61)]}).sample(
         frac=1, random_state=1
@@ -160,19 +178,25 @@ def test_of_many_labels_one_is_learnt_against_the_rest() -> None:
     assert expression == {"expression": "\"the label\" = 'it''s'"}
 
 
-def test_where_there_is_only_prose_it_learns_from_its_length(run: Run) -> None:
+@pytest.mark.parametrize("beside", [{}, {"^when": range(400)}], ids=["alone", "beside a number"])
+def test_prose_is_hashed(run: Run, beside: dict[str, range]) -> None:
     rng = np.random.default_rng(3)
     words = rng.integers(1, 9, 400)
     said = [f"{'very ' * count}good, {i}" for i, count in enumerate(words)]
-    kind = np.where(words + rng.normal(size=400) > 4, "long", "short")
-    pd.DataFrame({"what he said": said, "kind": kind}).to_csv("said.csv", index=False)
+    kind = np.where(rng.random(400) < 0.9, words > 4, words <= 4)
+    said = [
+        f"{text} {'indeed' if late else 'maybe'}" for text, late in zip(said, kind, strict=True)
+    ]
+    table = {"^what he said": said, "kind": np.where(kind, "long", "short"), **beside}
+    pd.DataFrame(table).to_csv("said.csv", index=False)
     text = initial_pipeline("said.csv", "kind")
-    assert '        what_he_said_length: "length(\\"what he said\\")"' in text
-    assert "# columns: {what he said: {hash: {words: [1, 2], buckets: 262144}}}" in text
+    assert "# texts of 7.5 words on average, most of them different" in text
     Path("a.yaml").write_text(text)
-    value = run(Path("a.yaml")).metrics["scores"].scores["test"]["roc_auc"]
+    outcome = run(Path("a.yaml"))
+    value = outcome.metrics["scores"].scores["test"]["roc_auc"]
     assert value is not None
-    assert value > 0.9
+    assert value > 0.95
+    assert any("#" in name for name in lepton_dask.load(outcome.folder).features)
 
 
 def test_more_columns_than_rows_can_tell_apart_get_a_larger_penalty() -> None:

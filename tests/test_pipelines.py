@@ -18,7 +18,9 @@ SHIPPED = sorted((REPOSITORY / "pipelines").glob("*.yaml"))
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 FOLDERS = {
     "autonomous_driving": "udacity_steering",
+    "bank_intents": "banking77",
     "flights": "nycflights13",
+    "intents": "clinc150",
     "taxi": "nyc_taxi_2019",
 }
 """The pipelines whose tables do not ship, and the folder that each reads beside the repository."""

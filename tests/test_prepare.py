@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
-from lepton_dask.data.prepare import Categorical, Constant, Dates, Numeric, Prepare
+from lepton_dask.data.hashed_text import NGrams
+from lepton_dask.data.prepare import Categorical, Constant, Dates, Hash, Numeric, Prepare
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import Mistake
@@ -164,10 +166,28 @@ def test_a_constant_to_impute_is_written_in_two_ways() -> None:
             "its parts become categories",
         ),
         (
-            {"columns": {"job": {"hash": {"words": (1, 2)}}}},
+            {"columns": {"job": {"as": "category", "hash": {"words": (1, 2)}}}},
             ("columns", "job", "hash"),
-            "text hashing is not supported yet",
-            "",
+            "is for a text, and 'job' is a category here",
+            "as: text",
+        ),
+        (
+            {"columns": {"job": {"hash": True, "minimum_count": 3}}},
+            ("columns", "job", "minimum_count"),
+            "is for a category, and 'job' is a text here",
+            "write it inside 'hash:'",
+        ),
+        (
+            {"columns": {"age": {"hash": True}}},
+            ("columns", "age", "hash"),
+            "is for a text, and 'age' is a number here",
+            "a number takes",
+        ),
+        (
+            {"task": "many_classes", "target": {"column": "income", "positive": "a"}},
+            ("target", "positive"),
+            "the multinomial loss learns every class",
+            "leave 'positive' out",
         ),
         (
             {"columns": {"born": {"parts": ("month", "hour")}}},
@@ -214,3 +234,41 @@ def test_each_mistake_is_found_at_its_place(keys, path, found, fix) -> None:
 def test_all_mistakes_are_found_at_once() -> None:
     _, mistakes = resolve(target="x", weight="y", exclude=("z",), columns={"^q$": {}})
     assert [mistake.path[3] for mistake in mistakes] == ["target", "weight", "exclude", "columns"]
+
+
+def test_a_column_that_is_hashed_is_no_category() -> None:
+    treated, mistakes = resolve(columns={"job": {"hash": {"words": (1, 3), "minimum_count": 2}}})
+    assert mistakes == []
+    assert treated["job"].treatment == Hash(words=(1, 3), minimum_count=2)
+    assert treated["job"].summary == (
+        "text: words 1-3 hashed into 262,144 buckets, buckets of 2 rows or more"
+    )
+    assert treated["job"].reason == "text: by type (text), with columns['job']"
+
+
+@pytest.mark.parametrize("keys", [{"text": {"hash": True}}, {"columns": {"job": {"as": "text"}}}])
+def test_hash_without_numbers_hashes_words_and_characters(keys) -> None:
+    treated, mistakes = resolve(**keys)
+    assert mistakes == []
+    assert treated["job"].treatment == Hash()
+    assert treated["job"].treatment.ngrams == NGrams((1, 2), (2, 4), 262_144)
+    assert treated["job"].summary == (
+        "text: words 1-2 and characters 2-4 hashed into 262,144 buckets"
+    )
+
+
+def test_a_default_for_text_gives_way_to_what_a_selector_says() -> None:
+    default = {"text": {"hash": {"characters": (3, 3)}}}
+    assert resolve(**default)[0]["job"].treatment == Hash(characters=(3, 3))
+    for said in ({"as": "category"}, {"minimum_count": 4}):
+        treated, mistakes = resolve(**default, columns={"job": said})
+        assert mistakes == []
+        assert isinstance(treated["job"].treatment, Categorical)
+    treated, _ = resolve(**default, columns={"job": {"as": "text", "hash": {"words": (1, 1)}}})
+    assert treated["job"].treatment == Hash(words=(1, 1))
+
+
+@pytest.mark.parametrize("lengths", [(2, 1), (0, 1), (-1, -1)])
+def test_ngrams_go_from_the_shortest_to_the_longest(lengths) -> None:
+    with pytest.raises(ValidationError, match="from the shortest to the longest"):
+        Hash(words=lengths)

@@ -16,11 +16,13 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScale
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import Fitted, fit
+from lepton_dask.data.fit_target import TargetLimit, fit_target
 from lepton_dask.data.prepare import Prepare
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.profile import merge_profiles, profile_table
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
+from lepton_dask.learn.losses import Gamma, Poisson, Squared, Tweedie
 
 AT = ("steps", "features", "prepare")
 
@@ -262,6 +264,79 @@ def test_bad_input_54_one_class_in_the_training_rows_is_refused() -> None:
         train=labelled(["a", "a"]), other=labelled(["b"]), task="classification", target=target
     )
     assert "'a' in every training row" in found
+
+
+def test_more_labels_than_two_are_told_which_loss_learns_them() -> None:
+    (texts,) = refusal(train=labelled(["a", "b", "c"]), task="classification", target="y")
+    assert texts.endswith("; use loss: multinomial")
+    (numbers,) = refusal(train=labelled([1, 2, 3]), task="classification", target="y")
+    assert numbers.endswith("; use loss: multinomial for classes, loss: squared for a number")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a", "c", "b"], ("a", "b", "c")),
+        (["yes", "no"], ("no", "yes")),
+        ([10, 9, 2], (2, 9, 10)),
+        ([1.5, -1.0, 0.0], (-1.0, 0.0, 1.5)),
+        ([True, False], (False, True)),
+    ],
+)
+def test_many_classes_are_all_that_any_row_has_in_ascending_order(labels, classes) -> None:
+    table = labelled([*labels, None])
+    prepared = fitted(table, task="many_classes").prepared
+    assert prepared.classes == classes
+    encoded, _, usable = prepared.target_and_weight(to_columns(table))
+    assert encoded[:-1].tolist() == [float(classes.index(label)) for label in labels]
+    assert usable.tolist() == [*([True] * len(labels)), False]
+    copy = Prepared.from_json(json.loads(json.dumps(prepared.to_json())))
+    assert copy == prepared
+
+
+def test_a_class_that_only_later_rows_have_keeps_its_place_and_is_told() -> None:
+    every = fitted(labelled(["a", "c", "a"]), labelled(["b"]), task="many_classes")
+    assert every.prepared.classes == ("a", "b", "c")
+    assert every.warnings == ("no training row is 'b': nothing is learnt of what it looks like",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "other", "text"),
+    [
+        (["a", "a"], ["a"], "target: 'y' is 'a' in every row: there is one class"),
+        (["a", "a"], ["b"], "target: 'y' is 'a' in every training row: there is one class"),
+        ([0.5] * 1001, np.arange(1001.0), "target: 'y' has more than 1,000 different values, too"),
+    ],
+)
+def test_many_classes_are_two_at_least_and_not_measurements(labels, other, text) -> None:
+    (found,) = refusal(
+        train=labelled(list(labels)), other=labelled(list(other)), task="many_classes"
+    )
+    assert found.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("loss", "lowest", "words"),
+    [
+        (Poisson(), 0.0, None),
+        (Poisson(), -3.0, "goes from -3 to 5, and the poisson loss needs targets of at least 0"),
+        (Gamma(), 0.0, "goes from 0 to 5, and the gamma loss needs targets above 0"),
+        (Tweedie(power=1.5), 0.0, None),
+        (Tweedie(power=2.5), 0.0, "and the tweedie loss needs targets above 0"),
+        (Squared(), -3.0, None),
+    ],
+)
+def test_targets_keep_to_what_the_loss_is_defined_for_in_every_part(loss, lowest, words) -> None:
+    prepare = Prepare.model_validate({"target": "y"})
+    training = profile_table(labelled([1.0, 5.0]))
+    every = merge_profiles(training, profile_table(labelled([lowest, 2.0])))
+    treatments, _ = resolve_treatments(prepare, training.schema, AT, "regression")
+    limits = (TargetLimit(loss.name, loss.target_problem),)
+    target, mistakes = fit_target(
+        treatments, prepare, every, training, at=AT, task="regression", limits=limits
+    )
+    assert (target is not None) == (words is None)
+    assert [words in mistake.found for mistake in mistakes] == [True] * (words is not None)
 
 
 @pytest.mark.parametrize(

@@ -144,20 +144,20 @@ def test_a_stored_block_that_travels_leaves_its_first_place_free_to_go(client: C
         return stored.read(), stored
 
     read = client.submit(moved, stored, workers=[there], key="travels-2")
-    wait_until(lambda: read.done())
-    del stored
+    wait_until(read.done)
+    stored.release()
     block = client.submit(lambda pair: pair[1].read(), read, key="travels-3").result()
     for one, other in zip(block[:4], expected[:4], strict=True):
         assert np.array_equal(one, other)
     for one, other in zip(block.sparse, expected.sparse, strict=True):
         assert np.array_equal(one, other)
-    del read
+    read.release()
     wait_until(lambda: not files(client))
 
 
 def test_a_spilled_block_is_read_again(client: Client) -> None:
     stored = client.submit(chunk_on_disk, 3, key="spilled-1")
-    wait_until(lambda: stored.done())
+    wait_until(stored.done)
 
     def spill(dask_worker: object) -> int:
         return dask_worker.data.evict() if "spilled-1" in dask_worker.data.fast else 0
@@ -185,5 +185,5 @@ def test_a_file_that_is_gone_is_told_in_words(client: Client) -> None:
         stored.read()
 
     future: Future = client.submit(read_what_is_gone, pure=False)
-    with pytest.raises(RunError, match="scratch folder .* failed: No such file"):
+    with pytest.raises(RunError, match=r"scratch folder .* failed: No such file"):
         future.result()

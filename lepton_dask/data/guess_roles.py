@@ -19,6 +19,12 @@ from lepton_dask.errors import Mistake
 NEARLY_UNIQUE = 0.5
 """Distinct texts over rows above which a text is an id, or prose."""
 
+PROSE_WORDS = 3.0
+"""Words in a text, on average, from which it is prose."""
+
+MOST_CLASSES = 1_000
+"""Labels above which the most frequent one is learnt against the rest."""
+
 LARGEST_MEASURED = 10**12
 """Numbers that are all larger are ids, or ticks of a clock."""
 
@@ -33,21 +39,27 @@ SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 @dataclass(frozen=True)
 class TargetGuess:
-    """What is to be learnt: a number (`label` None), one of two labels, or one of many against the
-    rest. `counts` are the rows of each label."""
+    """What is to be learnt: a number (`label` None), one of two labels, all of more, or of very many
+    one against the rest. `counts` are the rows of each label."""
 
     column: str
     label: Label | None
     counts: Mapping[Label, int]
 
     @property
+    def is_of_many(self) -> bool:
+        """Whether there are more labels than two, all to be learnt."""
+        return 2 < len(self.counts) <= MOST_CLASSES
+
+    @property
     def is_one_of_many(self) -> bool:
-        return len(self.counts) > 2
+        """Whether one label is to be learnt against the rest."""
+        return len(self.counts) > MOST_CLASSES
 
 
 def guess_target(name: str, column: ColumnProfile) -> TargetGuess | Mistake:
-    """Two values make two classes, the rarer one positive; text of more the most frequent one
-    against the rest; other numbers are to be predicted themselves."""
+    """Two values make two classes, the rarer one positive; text of more a class each, of very many
+    the most frequent one against the rest; other numbers are to be predicted themselves."""
     if column.count == 0:
         return Mistake((), f"--target: '{name}' has no value")
     if column.type.kind in ("date", "timestamp"):
@@ -81,6 +93,26 @@ def guess_excluded(table: pa.Table, profile: Profile, target: TargetGuess) -> di
         if reason is not None:
             reasons[name] = reason
     return reasons
+
+
+def guess_prose(
+    table: pa.Table, profile: Profile, excluded: Mapping[str, str], target: TargetGuess
+) -> dict[str, float]:
+    """The texts of words, although most rows have one of their own, each with its mean number of
+    words; where there is nothing else to learn from, such texts of fewer words too."""
+    words = {
+        name: _mean_words(table[name])
+        for name in excluded
+        if profile.columns[name].type.kind == "text" and _id(profile.columns[name]) is not None
+    }
+    prose = {name: mean for name, mean in words.items() if mean >= PROSE_WORDS}
+    left = [name for name in profile.columns if name not in excluded and name != target.column]
+    return prose if prose or left else words
+
+
+def _mean_words(column: pa.ChunkedArray) -> float:
+    texts = column.cast(pa.string())
+    return float(pc.mean(pc.count_substring_regex(texts, r"\S+")).as_py() or 0.0)
 
 
 @dataclass(frozen=True)

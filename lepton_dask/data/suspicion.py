@@ -23,8 +23,10 @@ EVENLY = 0.01
 
 
 def like_ids(prepared: Prepared, rows: Profile) -> Iterator[tuple[str, str]]:
-    """The features that look like an id, each with the reason; `rows` are all that were read."""
-    for column in prepared.columns:
+    """The features that look like an id, each with the reason; `rows` are all that were read. Not
+    those that are hashed: texts that all differ are what hashing is for."""
+    columns = (fitted.column for fitted in (*prepared.numbers, *prepared.codes))
+    for column in dict.fromkeys(columns):
         reason = id_likeness(rows.columns[column])
         if reason is not None:
             yield column, reason

@@ -29,8 +29,8 @@ class Evaluation:
 
     `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
     gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
-    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound the
-    objective from below and touch it at theta, where the nearest rows were asked for.
+    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
+    the objective from below and touch it at theta, where the nearest rows were asked for.
     """
 
     theta: Floats

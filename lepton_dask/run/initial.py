@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,13 @@ from lepton_dask.data.chunks import Chunk
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.declared import DeclaredType
 from lepton_dask.data.files import stem_of
-from lepton_dask.data.guess_roles import TargetGuess, guess_excluded, guess_target, guess_time
+from lepton_dask.data.guess_roles import (
+    TargetGuess,
+    guess_excluded,
+    guess_prose,
+    guess_target,
+    guess_time,
+)
 from lepton_dask.data.guess_types import (
     MissingTexts,
     Moments,
@@ -90,7 +96,9 @@ def _decided(path: str, target: str) -> Initial:
     if isinstance(guessed, Mistake):
         raise UserError([guessed])
     excluded = guess_excluded(table, profile, guessed)
-    prose = _only_prose(profile, excluded, guessed)
+    prose = guess_prose(table, profile, excluded, guessed)
+    excluded = {name: reason for name, reason in excluded.items() if name not in prose}
+    _check_something_left(profile, excluded, guessed)
     return Initial(
         name=_name(path),
         given=path,
@@ -148,16 +156,14 @@ def _target(target: str, profile: Profile) -> tuple[str, ColumnProfile]:
     return target, profile.columns[target]
 
 
-def _only_prose(profile: Profile, excluded: dict[str, str], target: TargetGuess) -> tuple[str, ...]:
-    """Text columns that are all there is to learn from, although each row has its own text."""
+def _check_something_left(
+    profile: Profile, excluded: Mapping[str, str], target: TargetGuess
+) -> None:
     if any(name not in excluded for name in profile.columns if name != target.column):
-        return ()
-    prose = tuple(name for name in excluded if profile.columns[name].type.kind == "text")
-    if not prose:
-        reasons = "; ".join(f"'{name}': {reason}" for name, reason in excluded.items())
-        why = f" ({reasons})" if reasons else ""
-        raise UserError([Mistake((), f"no column is left to learn from{why}")])
-    return prose
+        return
+    reasons = "; ".join(f"'{name}': {reason}" for name, reason in excluded.items())
+    why = f" ({reasons})" if reasons else ""
+    raise UserError([Mistake((), f"no column is left to learn from{why}")])
 
 
 def _types(profile: Profile, moments: Moments) -> dict[str, DeclaredType]:

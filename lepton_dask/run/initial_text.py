@@ -16,9 +16,11 @@ from lepton_dask.data.read import Read
 COMMENT_COLUMN = 40
 """Where comments start, so that they stand in a line below each other."""
 
-L2, L2_WIDE = "1.0e-3", "1.0"
+L2, L2_WIDE, L2_PROSE = "1.0e-3", "1.0", "1.0e-5"
 LEAST_ROWS_A_COLUMN = 2
 """With fewer rows for each column the penalty has to do the work."""
+
+SHOWN_COUNTS = 5
 
 _PLAIN = re.compile(r"[A-Za-z_./][\w .()/+-]*(?<! )", re.ASCII)
 _TRUTH_ELSEWHERE = ("yes", "no", "on", "off", "y", "n")
@@ -34,8 +36,8 @@ class Initial:
 
     `zones` are those of columns that need no type, because every value says its zone; `reasons` are
     by key of the `read` step, and by `types.COLUMN`; `rows` is None where not all of
-    the file's rows were looked at; `prose` are texts that would have to be hashed, where there is
-    nothing else to learn from: their lengths are.
+    the file's rows were looked at; `prose` are texts that are hashed, with the mean number of their
+    words.
     """
 
     name: str
@@ -48,7 +50,7 @@ class Initial:
     target: TargetGuess
     time: TimeGuess
     excluded: Mapping[str, str]
-    prose: tuple[str, ...]
+    prose: Mapping[str, float]
 
 
 def pipeline_text(initial: Initial) -> str:
@@ -56,7 +58,6 @@ def pipeline_text(initial: Initial) -> str:
     lines = [
         *_heading(initial),
         *_read(initial),
-        *_lengths(initial),
         *_split(initial),
         *_prepare(initial),
         *_model(initial),
@@ -121,23 +122,6 @@ def _read(initial: Initial) -> Iterator[str]:
         yield _one_line(f"        # {name}: a moment in {zone}, as it is written")
 
 
-def _lengths(initial: Initial) -> Iterator[str]:
-    if not initial.prose:
-        return
-    yield "  # Words need hashing, which is not supported yet: until then, how long a text is."
-    yield "  lengths:"
-    yield "    derive:"
-    yield "      columns:"
-    taken = set(initial.read.types)
-    for name in initial.prose:
-        made = re.sub(r"\W", "_", name) + "_length"
-        while made in taken:
-            made += "_"
-        taken.add(made)
-        expression = json.dumps(_dollars(f"length({_sql_name(name)})"), ensure_ascii=False)
-        yield f"        {mapping_key(made)}: {expression}"
-
-
 def _split(initial: Initial) -> Iterator[str]:
     shares = ", ".join(f"{part}: {share}" for part, share in SHARES.items())
     target = initial.target
@@ -155,17 +139,17 @@ def _prepare(initial: Initial) -> Iterator[str]:
     yield "  features:"
     yield "    prepare:"
     yield from (f"      {line}" for line in _target(initial.target))
-    prose = dict.fromkeys(initial.prose, "a text of its own in each row")
-    excluded = {**initial.excluded, **prose}
-    if excluded:
+    if initial.excluded:
         yield "      exclude:"
-    for name, reason in excluded.items():
+    for name, reason in initial.excluded.items():
         yield _noted(f"        - {_selector(name)}", reason)
     if initial.prose:
-        hashed = "{hash: {words: [1, 2], buckets: 262144}}"
-        columns = ", ".join(f"{mapping_key(name)}: {hashed}" for name in initial.prose)
-        yield "      # instead, once it is supported:"
-        yield f"      # columns: {{{columns}}}"
+        yield "      columns:"
+    for name, words in initial.prose.items():
+        # Where it reads like a regular expression, the selector that finds it is one.
+        key = mapping_key(f"^{re.escape(name)}$" if name.startswith("^") else name)
+        yield f"        # texts of {words:.1f} words on average, most of them different"
+        yield f"        {key}: {{hash: {{words: [1, 2], characters: [2, 4]}}}}"
 
 
 def _target(target: TargetGuess) -> Iterator[str]:
@@ -177,7 +161,13 @@ def _target(target: TargetGuess) -> Iterator[str]:
         yield f"# one of {len(target.counts):,} labels against the rest: the most frequent one"
         yield f"target: {{expression: {json.dumps(_dollars(expression), ensure_ascii=False)}}}"
         return
-    counts = ", ".join(f"{scalar(label)} {rows:,}" for label, rows in target.counts.items())
+    shown = list(target.counts.items())[:SHOWN_COUNTS]
+    counts = ", ".join(f"{scalar(label)} {rows:,}" for label, rows in shown)
+    if target.is_of_many:
+        more = ", ..." if len(target.counts) > len(shown) else ""
+        yield f"# one of {len(target.counts):,} labels: {_one_line(counts)}{more}"
+        yield f"target: {scalar(target.column)}"
+        return
     yield f"# the rarer label is the positive one: {_one_line(counts)}"
     yield f"target: {{column: {scalar(target.column)}, positive: {scalar(target.label)}}}"
 
@@ -187,6 +177,9 @@ def _model(initial: Initial) -> Iterator[str]:
     learnt = "two classes"
     if initial.target.label is None:
         loss, metrics, learnt = "squared", "rmse, mae, r2", "a number"
+    elif initial.target.is_of_many:
+        loss, metrics = "multinomial", "accuracy, f1_macro, log_loss"
+        learnt = f"one of {len(initial.target.counts):,} classes"
     columns = len(initial.read.types) - len(initial.excluded) - 1
     is_wide = initial.rows is not None and initial.rows < LEAST_ROWS_A_COLUMN * columns
     l2, why = (
@@ -194,6 +187,8 @@ def _model(initial: Initial) -> Iterator[str]:
         if is_wide
         else (L2, "the penalty keeps columns that say the same in check")
     )
+    if initial.prose:
+        l2, why = L2_PROSE, "rows of hashed text have length 1, so a small penalty is enough"
     yield f"  # The target is {learnt}; {why}."
     yield f"  model: {{train: {{loss: {loss}, penalty: {{l2: {l2}}}}}}}"
     yield f"  scores: {{evaluate: {{metrics: [{metrics}], baselines: [mean]}}}}"

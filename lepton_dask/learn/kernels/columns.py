@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lepton_dask.learn.kernels.arrays import as_arrays, offsets
 from lepton_dask.learn.kernels.sums import ColumnSums
-from lepton_dask.learn.kernels.sweep import as_arrays, offsets
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lepton_dask.learn.kernels.arrays import Arrays, Dense, Offsets, Values
 from lepton_dask.learn.kernels.compiler import kernel
 from lepton_dask.learn.kernels.pointwise import HUBER_SCALE, others
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums
-from lepton_dask.learn.kernels.sweep import WHOLE, Arrays, add_sweep, run_rows
+from lepton_dask.learn.kernels.sweep import WHOLE, add_sweep, run_rows
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Huber
 from lepton_dask.matrix import Codes, Floats
@@ -24,12 +25,12 @@ MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 256, 4096
 
 @kernel()
 def scatter(
-    dense: Floats,
+    dense: Dense,
     codes: Codes,
-    offsets: Codes,
-    starts: Codes,
+    offsets: Offsets,
+    starts: Offsets,
     columns: Codes,
-    values: Floats,
+    values: Values,
     start: int,
     h: Floats,
     D: int,

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lepton_dask.learn.kernels.arrays import Arrays, Offsets, Values, plain
 from lepton_dask.learn.kernels.compiler import kernel
 from lepton_dask.learn.kernels.pointwise import evaluate_classes
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums
-from lepton_dask.learn.kernels.sweep import Arrays, plain
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Codes, Floats
 
@@ -25,10 +25,10 @@ MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 64, 4096
 @kernel()
 def add_outputs(
     codes: Codes,
-    offsets: Codes,
-    starts: Codes,
+    offsets: Offsets,
+    starts: Offsets,
     columns: Codes,
-    values: Floats,
+    values: Values,
     start: int,
     T: Floats,
     D: int,
@@ -55,10 +55,10 @@ def add_outputs(
 @kernel()
 def gather_outputs(
     codes: Codes,
-    offsets: Codes,
-    starts: Codes,
+    offsets: Offsets,
+    starts: Offsets,
     columns: Codes,
-    values: Floats,
+    values: Values,
     start: int,
     residual: Floats,
     D: int,
