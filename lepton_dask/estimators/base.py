@@ -32,7 +32,7 @@ from lepton_dask.matrix import Floats, Layout
 
 
 class Fitted(NamedTuple):
-    """Parameters taken apart: coefficients (K, D), intercepts (K,), and what the loss has beside."""
+    """Coefficients (K, D), intercepts (K,), and the parameters that the loss has beside."""
 
     coefficients: Floats
     intercepts: Floats
@@ -210,7 +210,7 @@ class LinearEstimator(BaseEstimator):
 
     def _say(self, iteration: Iteration) -> None:
         """Prints an iteration, for `verbose`."""
-        print(  # noqa: T201 - what verbose is for
+        print(
             f"{type(self).__name__}: iteration {iteration.iteration}, "
             f"objective {iteration.loss:.10g}, gradient {iteration.gradient_norm:.3g}",
             file=sys.stdout,

@@ -86,7 +86,7 @@ def compute(tasks: Sequence[Any]) -> list[Any]:
     thread."""
     import dask
 
-    # Given by name, the scheduler would be looked up in distributed, which takes a second to import.
+    # For a scheduler by name, Dask imports distributed, which takes a second.
     return list(dask.compute(*tasks, scheduler=None if client() else dask.get))
 
 

@@ -45,6 +45,7 @@ class Settings:
     max_iter     the most passes over the rows, that at the start aside
     optimizer    by name; `auto` goes by the objective
     say          hears of every iteration
+    least_scale  what huber's scale stays above
     """
 
     tolerance: float
@@ -52,6 +53,7 @@ class Settings:
     optimizer: OptimizerName = "auto"
     say: Callable[[Iteration], None] = lambda _: None
     spread: float | None = None
+    least_scale: float = 0.0
 
     def absolute(self, curvature: Floats) -> float:
         """The tolerance of the gradient, given the objective's diagonal curvature, (M,)."""
@@ -81,7 +83,10 @@ def minimise(
     )
     optimizer = optimizer_for(objective, settings.optimizer, rows)
     # A sample's minimum is no better a start than that of the fit before, or for few rows.
-    begun = StartedAt(passes, null, start is None and not _soon(objective.model, rows))
+    sampled = start is None and not _soon(objective.model, rows)
+    begun = StartedAt(passes, null, sampled)
+    if settings.least_scale > 0:
+        begun = ScaledAbove(passes, null, sampled, settings.least_scale)
     # descend gives BLAS one thread, for good. This process is the user's, who gets them back.
     with _blas().limit(limits=1, user_api="blas"):
         return descend(train, optimizer, begun, on_iteration=settings.say)
@@ -161,3 +166,17 @@ class StartedAt:
 
     def validation_metric(self, theta: Floats, metric: str) -> float | None:
         return self.passes.validation_metric(theta, metric)
+
+
+@dataclass(frozen=True)
+class ScaledAbove(StartedAt):
+    """The same, where the last parameter is a scale that stays above `least`."""
+
+    least: float
+
+    def evaluate(self, query: Query) -> Evaluation:
+        M = len(query.theta)
+        if query.theta[-1] >= self.least:
+            return self.passes.evaluate(query)
+        hessian = np.zeros((M, M)) if query.curvature else None
+        return Evaluation(query.theta, np.inf, np.zeros(M), hessian=hessian)

@@ -1,4 +1,4 @@
-"""The columns of a pandas DataFrame: which are numbers, which are categories, and both as arrays."""
+"""The columns of a pandas DataFrame: which are numbers and which categories; both as arrays."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _is_category(series: Any) -> bool:
     dtype = series.dtype
     if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)):
         return True
-    if dtype != object:
+    if dtype.kind != "O" or isinstance(dtype, pd.ArrowDtype):
         return isinstance(dtype, pd.ArrowDtype) and dtype.kind in "OU"
     # Numbers in a column of objects are numbers, as for scikit-learn.
     return not len(series) or "string" in pd.api.types.infer_dtype(series, skipna=True)

@@ -123,9 +123,13 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):
     def _outputs(self) -> int | None:
         return None if len(self.classes_) == 2 else len(self.classes_)
 
+    @property
+    def _unpenalised(self) -> bool:
+        return self.penalty is None or np.array_equal(self.C, np.inf)
+
     def _check_parameters(self) -> None:
         check_flags(self, "dual", "fit_intercept", "warm_start")
-        if self.C != np.inf:
+        if not self._unpenalised:
             check_number(self, "C", least=0, open_ends=True)
         if self.l1_ratio is not None:
             check_number(self, "l1_ratio", least=0, most=1)
@@ -165,7 +169,7 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):
         return Logistic() if classes == 2 else Multinomial()
 
     def _penalty(self, weight: float) -> Penalty:
-        if self.penalty is None or self.C == np.inf:
+        if self._unpenalised:
             return Penalty(0.0, 0.0)
         share = {"l1": 1.0, "l2": 0.0}.get(self.penalty or "", float(self.l1_ratio or 0.0))
         scale = float(self.C) * weight

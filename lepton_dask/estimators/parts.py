@@ -56,7 +56,7 @@ class LocalParts:
         objective: Objective,
         categories: Sequence[FittedCategory],
         labels: Labels | None,
-        rows: int,
+        rows: int,  # noqa: ARG002 - for those who do not hold them
     ) -> Passes:
         blocks = [block(part, categories, labels) for part in self.checked if part.rows]
         return PilotedPasses(objective, blocks)

@@ -31,8 +31,9 @@ QUANTILE_TOLERANCE = 1e-10
 EVALUATIONS = 10
 """For each iteration of HuberRegressor."""
 
-NO_SCALE = 1e-8
-"""The scale of rounding, as a share of the standard deviation of y."""
+NO_SCALE = 1e-5
+"""The scale, as a share of y's standard deviation, at which rows fit exactly. Below it the loss's
+curvature, which is one over the scale, would drown that of the penalty in rounding."""
 
 
 class HuberRegressor(LinearRegressor):
@@ -42,7 +43,9 @@ class HuberRegressor(LinearRegressor):
     `scale_` is s, and `outliers_` (n,) tells for each row of training whether its residual is
     beyond epsilon s; it is a lazy Dask array if X was a Dask collection. `tol` is the largest
     partial derivative of the objective divided by sum w at the end. Of evaluations there may be ten
-    times `max_iter`: those of a scale below 0 are among them, which read no row.
+    times `max_iter`: those of a scale below the
+    least are among them, which read no row. The least is 1e-5 of y's standard deviation: there
+    rows fit exactly.
     """
 
     def __init__(
@@ -82,8 +85,9 @@ class HuberRegressor(LinearRegressor):
     def _penalty(self, weight: float) -> Penalty:
         return Penalty(0.0, 2.0 * float(self.alpha) / weight)
 
-    def _settings(self, summary: Summary) -> Settings:  # noqa: ARG002 - the contract's shape
-        return Settings(float(self.tol), EVALUATIONS * int(self.max_iter))
+    def _settings(self, summary: Summary) -> Settings:
+        evaluations = EVALUATIONS * int(self.max_iter)
+        return Settings(float(self.tol), evaluations, least_scale=_least_scale(summary))
 
     def _start(self, model: LinearModel) -> Floats | None:
         return self._warm_start(model, (float(getattr(self, "scale_", 1.0)),))
@@ -93,8 +97,13 @@ class HuberRegressor(LinearRegressor):
         self.scale_ = float(fitted.extra[0])
 
     def _reached(self, descent: Descent, summary: Summary) -> bool:
-        # Where most rows fit exactly, the scale falls for ever, and all else stands still.
-        return super()._reached(descent, summary) or self.scale_ <= NO_SCALE * summary.spread
+        # Where all else fits, the scale alone still falls, as far as it may.
+        exact = self.scale_ <= 2.0 * _least_scale(summary)
+        return exact or super()._reached(descent, summary)
+
+
+def _least_scale(summary: Summary) -> float:
+    return NO_SCALE * (summary.spread or 1.0)
 
 
 class QuantileRegressor(LinearRegressor):

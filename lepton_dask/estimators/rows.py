@@ -73,7 +73,7 @@ def summarise(checked: CheckedRows, classes: bool) -> Summary:
     lowest, highest, total, squares = np.inf, -np.inf, 0.0, 0.0
     if classes:
         labels, codes = np.unique(target, return_inverse=True)
-        label_weights = np.bincount(codes, weight, minlength=len(labels))
+        label_weights = _counted(codes, weight, len(labels))
     elif len(target):
         lowest, highest = float(target.min()), float(target.max())
         total, squares = float(weight @ target), float(weight @ np.square(target))
@@ -161,7 +161,7 @@ def every(rows: Block, step: int) -> Block:
         starts = np.concatenate([[0], np.cumsum(lengths[::step])])
         sparse = Sparse(starts, sparse.columns[kept], sparse.values[kept])
     return Block(
-        np.ascontiguousarray(rows.dense[::step]),
+        rows.dense[::step].copy(),
         np.ascontiguousarray(rows.codes[::step]),
         np.ascontiguousarray(rows.target[::step]),
         np.ascontiguousarray(rows.weight[::step]),
@@ -187,16 +187,22 @@ def _levels(column: Column) -> frozenset[Label]:
     raise TypeError("dates and timestamps are not categories")
 
 
+def _counted(codes: NDArray[np.intp], weight: Floats, count: int) -> Floats:
+    """The weight of each of `count` codes."""
+    return np.bincount(codes, weight, minlength=count).astype(np.float64)
+
+
 def _both(one: Summary, other: Summary) -> Summary:
     labels, places = np.unique(
         np.concatenate([one.labels, other.labels]) if len(one.labels) else other.labels,
         return_inverse=True,
     )
+    label_weights = np.concatenate([one.label_weights, other.label_weights])
     return Summary(
         one.rows + other.rows,
         one.weight + other.weight,
         labels,
-        np.bincount(places, np.concatenate([one.label_weights, other.label_weights]), len(labels)),
+        _counted(places, label_weights, len(labels)),
         min(one.lowest, other.lowest),
         max(one.highest, other.highest),
         one.target + other.target,
