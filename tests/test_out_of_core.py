@@ -18,7 +18,7 @@ PIPELINE = """
     steps:
       rows: {read: {path: rows.csv}}
       parts: {split: {train: 0.8, test: 0.2}}
-      features: {prepare: {target: y}}
+      features: {prepare: {target: {column: y, positive: "yes"}}}
       model: {train: {loss: logistic, penalty: {l2: 1.0e-3}, tolerance: 1.0e-9}}
       report: {evaluate: {metrics: [roc_auc]}}
 """
@@ -43,7 +43,7 @@ def test_a_matrix_that_does_not_fit_is_trained_from_disk_to_the_same_bits(
     in_memory = run(path)
     asked = []
 
-    def never(dispatch: object, rows: int, layout: object) -> bool:
+    def never(_: object, rows: int, __: object) -> bool:
         asked.append(rows)
         return False
 

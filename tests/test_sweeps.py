@@ -303,3 +303,18 @@ def test_no_threshold_keeps_a_bound_out_of_reach(client):
     predictions = Predictions.of_chunks(client.scatter([[zeros]], hash=False), rows=2)
     wanted = Threshold(metric="precision", at_least=0.9)
     assert choose_threshold(Dispatch(client), predictions, wanted) is None
+
+
+def test_a_sample_is_the_same_wherever_chunks_lie():
+    """The function gets it on one worker, with its share of the rows."""
+    found = []
+    for workers, threads in [(1, 1), (2, 2)]:
+        with cluster(workers, threads) as client:
+            dispatch = Dispatch(client)
+            shards = Shards.place(dispatch, design(client, make_block(rows=700)))
+            sweeps = Sweeps(dispatch, shards, model())
+            found.append(sweeps.with_sample(140, lambda rows, share: (rows.dense, share)))
+    (one, share), (other, _) = found
+    assert share == pytest.approx(0.2)
+    assert 130 <= len(one) <= 150
+    assert one.tobytes() == other.tobytes()
