@@ -1,7 +1,9 @@
 """Machine-learning pipelines over tables, written in YAML and run on Dask.
 
-`load` reads a trained model back. Names are imported when they are first asked for: loading a
-model and predicting with it needs neither Dask nor what the YAML needs.
+`load` reads a trained model back. `LogisticRegression` and the other estimators are the same linear
+models behind scikit-learn's interface; they need the extra `sklearn`. Names are imported when they
+are first asked for: loading a model and predicting with it needs neither Dask nor scikit-learn nor
+what the YAML needs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
     from lepton_dask.artifacts.bundle import load
     from lepton_dask.artifacts.predictor import Model
     from lepton_dask.errors import ClusterError, Interrupted, LeptonError, RunError, UserError
+    from lepton_dask.estimators import (
+        ElasticNet,
+        GammaRegressor,
+        HuberRegressor,
+        Lasso,
+        LinearRegression,
+        LogisticRegression,
+        PoissonRegressor,
+        QuantileRegressor,
+        Ridge,
+        TweedieRegressor,
+    )
 
     __version__: str
 
@@ -25,15 +39,35 @@ _HOME = {
     "LeptonError": "lepton_dask.errors",
     "RunError": "lepton_dask.errors",
     "UserError": "lepton_dask.errors",
+    "ElasticNet": "lepton_dask.estimators",
+    "GammaRegressor": "lepton_dask.estimators",
+    "HuberRegressor": "lepton_dask.estimators",
+    "Lasso": "lepton_dask.estimators",
+    "LinearRegression": "lepton_dask.estimators",
+    "LogisticRegression": "lepton_dask.estimators",
+    "PoissonRegressor": "lepton_dask.estimators",
+    "QuantileRegressor": "lepton_dask.estimators",
+    "Ridge": "lepton_dask.estimators",
+    "TweedieRegressor": "lepton_dask.estimators",
 }
 """The public names, and the module that each lives in."""
 
 __all__ = [
     "ClusterError",
+    "ElasticNet",
+    "GammaRegressor",
+    "HuberRegressor",
     "Interrupted",
+    "Lasso",
     "LeptonError",
+    "LinearRegression",
+    "LogisticRegression",
     "Model",
+    "PoissonRegressor",
+    "QuantileRegressor",
+    "Ridge",
     "RunError",
+    "TweedieRegressor",
     "UserError",
     "__version__",
     "load",

@@ -47,7 +47,7 @@ class ScratchFile:
         """A name that no file has yet, on the disk of the worker whose task this is."""
         return cls(_worker_folder() / f"{uuid.uuid4().hex}{suffix}")
 
-    def __reduce__(self) -> tuple[Callable[..., ScratchFile], tuple[Any, ...]]:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Callable[..., ScratchFile], tuple[Any, ...]]:
         if _by_name.get():
             name = self.path.with_name(f"{uuid.uuid4().hex}{self.path.suffix}")
             # A file system without hard links, or a file that is gone, which reading will tell.
@@ -55,7 +55,12 @@ class ScratchFile:
                 os.link(self.path, name)
                 return _taken_over, (name,)
         with refused_in_words(self.path):
-            return _written, (pickle.PickleBuffer(self.path.read_bytes()), self.path.suffix)
+            contents = self.path.read_bytes()
+        # A buffer is not copied once more, but only protocols from 5 on know it.
+        return _written, (
+            pickle.PickleBuffer(contents) if protocol >= 5 else contents,
+            self.path.suffix,
+        )
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from lepton_dask.data.reading import (
 )
 from lepton_dask.data.roots import Roots
 from lepton_dask.data.settle import Settled, settle_types
+from lepton_dask.data.tables import plain_table
 from lepton_dask.data.types import ColumnType
 
 AT = ("steps", "cells", "read")
@@ -55,7 +56,7 @@ def settled(read: Read, chunk_bytes: int = CHUNK_BYTES) -> tuple[Settled, list[P
 
 
 def table_of(read: Read, chunk_bytes: int = CHUNK_BYTES) -> pa.Table:
-    return pa.concat_tables([chunk.table for chunk in settled(read, chunk_bytes)[1]])
+    return pa.concat_tables([plain_table(chunk.table) for chunk in settled(read, chunk_bytes)[1]])
 
 
 def columns_of(read: Read, chunk_bytes: int = CHUNK_BYTES) -> dict[str, list[object]]:

@@ -19,7 +19,7 @@ from lepton_dask.data.formats.records import count_records, record_ends
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
 from lepton_dask.data.roots import Roots
-from lepton_dask.data.tables import empty_frame, to_frame, to_table
+from lepton_dask.data.tables import Partition, empty_partition, to_frame
 from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import UserError
 
@@ -127,7 +127,7 @@ def test_stray_quotes_are_ordinary_characters(tmp_path: Path):
     assert columns_of(read, 11)["b"] == ['19" screen', "5'11\""] * 8
 
 
-def test_a_partition_is_an_arrow_table_and_back():
+def test_a_frame_has_arrow_columns_and_the_rows_numbers():
     table = pa.table(
         {
             "i": pa.array([1, None], pa.int64()),
@@ -140,9 +140,16 @@ def test_a_partition_is_an_arrow_table_and_back():
     frame = to_frame(table, np.array([5, 7]))
     assert frame.index.tolist() == [5, 7]
     assert str(frame.dtypes["i"]) == "int64[pyarrow]"
-    back, numbers = to_table(frame)
-    assert back == table
-    assert numbers.tolist() == [5, 7]
+    assert pa.Table.from_pandas(frame, preserve_index=False).cast(table.schema) == table
+
+
+def test_a_partition_yields_its_texts_with_and_without_dictionaries():
+    table = pa.table({"i": [1, 2, 3], "s": pa.array(["x", None, "x"]).dictionary_encode()})
+    rows = Partition(table, np.array([5, 7, 9]))
+    plain, numbers = rows.plain()
+    assert plain == pa.table({"i": [1, 2, 3], "s": ["x", None, "x"]})
+    assert rows.table["s"].type == pa.dictionary(pa.int32(), pa.string())
+    assert numbers.tolist() == [5, 7, 9]
 
 
 def test_an_empty_partition_has_the_schema_of_the_others():
@@ -151,11 +158,11 @@ def test_an_empty_partition_has_the_schema_of_the_others():
         "t": ColumnType("timestamp", "UTC"),
         "s": ColumnType("text"),
     }
-    frame = empty_frame(schema)
-    assert len(frame) == 0
-    assert [str(dtype) for dtype in frame.dtypes] == [
-        "int64[pyarrow]",
-        "timestamp[ns, tz=UTC][pyarrow]",
-        "string[pyarrow]",
+    table, numbers = empty_partition(schema).plain()
+    assert table.num_rows == 0
+    assert [str(field.type) for field in table.schema] == [
+        "int64",
+        "timestamp[ns, tz=UTC]",
+        "string",
     ]
-    assert frame.index.dtype == np.int64
+    assert numbers.dtype == np.int64

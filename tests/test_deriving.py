@@ -12,7 +12,7 @@ from lazy_dispatch import LazyDispatch, Task
 
 from lepton_dask.data.expressions.check import check
 from lepton_dask.data.read import Read
-from lepton_dask.data.tables import to_frame
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import ColumnType
 from lepton_dask.run.deriving import evaluate_columns
 from lepton_dask.run.values import Origin, PartTable, TableValue
@@ -22,9 +22,9 @@ SCHEMA = {"t": ColumnType("integer"), "x": ColumnType("number")}
 PARTS = ("train", "validation", "test")
 
 
-def chunk(order: list[int]) -> pd.DataFrame:
+def chunk(order: list[int]) -> Partition:
     rows = pa.table({"t": pa.array(order), "x": pa.array([float(t) for t in order])})
-    return to_frame(rows, np.arange(len(order)))
+    return Partition(rows, np.arange(len(order)))
 
 
 @pytest.mark.parametrize("in_order", [True, False])
@@ -50,8 +50,8 @@ def test_what_windows_take_is_held_until_they_have_looked(
     for part in evaluated.table.parts.values():
         lags = {}
         for each in part.partitions:
-            frame = each.result()
-            lags |= dict(zip(frame["t"], frame["lag"].tolist(), strict=True))
+            made = each.result().table
+            lags |= dict(zip(made["t"].to_pylist(), made["lag"].to_pylist(), strict=True))
         ordered = [lags[t] for t in sorted(lags)]
         assert pd.isna(ordered[:2]).all()
         assert ordered[2:] == [float(t) for t in sorted(lags)[:-2]]

@@ -9,7 +9,9 @@ from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
 
 from lepton_dask.learn.descent import Descent, descend
 from lepton_dask.learn.objective import Evaluation
-from lepton_dask.learn.optimizers import Fista, GradientDescent
+from lepton_dask.learn.optimizers import Fista, GradientDescent, ProxNewton
+from lepton_dask.learn.optimizers.base import Query
+from lepton_dask.learn.optimizers.coordinate_descent import sweep_coordinates
 from lepton_dask.learn.penalty import shrink
 from lepton_dask.learn.train import EarlyStopping, Train, choose_optimizer, train_mistakes
 from lepton_dask.matrix import Block
@@ -76,7 +78,8 @@ def test_the_conditions_of_the_minimum_hold_by_hand(loss: str) -> None:
     passes = BlockPasses([block], LEVELS, loss)
     step = 1e-5 * np.eye(len(theta))
     slopes = [
-        (passes.evaluate(theta + h).value - passes.evaluate(theta - h).value) / 2e-5 for h in step
+        (passes.evaluate(Query(theta + h)).value - passes.evaluate(Query(theta - h)).value) / 2e-5
+        for h in step
     ]
     g = np.array(slopes)
     assert g[-1] == pytest.approx(0, abs=1e-8)
@@ -98,14 +101,14 @@ def test_a_penalty_that_is_too_strong_leaves_the_intercept_alone() -> None:
 def test_the_loss_in_the_history_is_the_whole_objective() -> None:
     block, l1 = make_block(), 0.02
     found = fitted(block, "logistic", l1)
-    mean_loss = BlockPasses([block], LEVELS).evaluate(found.theta).value
+    mean_loss = BlockPasses([block], LEVELS).evaluate(Query(found.theta)).value
     expected = mean_loss + l1 * np.sum(np.abs(found.theta[:-1]))
     assert found.history[-1].loss == pytest.approx(expected, rel=1e-12)
     assert found.history[-1].gradient_norm <= TIGHT
 
 
 def test_ending_by_passes_leaves_exact_zeros_too() -> None:
-    found = fitted(make_block(), "logistic", l1=0.1, max_passes=6, tolerance=0.0)
+    found = fitted(make_block(), "logistic", l1=0.1, max_passes=6, tolerance=0.0, optimizer="fista")
     assert found.stopped.code == "max_passes"
     assert np.count_nonzero(found.theta[:-1] == 0) >= 3
 
@@ -134,15 +137,56 @@ def test_shrinking_moves_towards_zero_and_stops_there() -> None:
 
 def test_the_smallest_subgradient_is_what_the_kink_leaves() -> None:
     theta, gradient = np.array([0.0, 0.0, 2.0, -2.0, 7.0]), np.array([0.3, -2.0, -1.0, -1.0, 0.5])
-    evaluation = Evaluation(theta, 1.0, gradient, l1=1.0)
+    evaluation = Evaluation(theta, 1.0, gradient, l1=np.array([1.0, 1, 1, 1, 0]))
     np.testing.assert_array_equal(evaluation.subgradient, [0.0, -1.0, 0.0, -2.0, 0.5])
     assert evaluation.gradient_norm == 2.0
 
 
-def test_auto_takes_fista_for_l1_and_says_why() -> None:
+def test_auto_takes_prox_newton_for_l1_and_says_why() -> None:
     optimizer, reason = choose_optimizer(Train(loss="squared", penalty={"l1": 0.1}))
-    assert optimizer == Fista()
+    assert optimizer == ProxNewton()
     assert "kink at 0" in reason
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_prox_newton_needs_few_passes_on_correlated_columns(loss: str) -> None:
+    rng = np.random.default_rng(4)
+    block = make_block(rows=2000, dense=30, levels=(), loss=loss, seed=4)
+    mixed = block.dense @ (np.eye(30) + 0.9 * rng.normal(size=(30, 30)))
+    block = block._replace(dense=mixed * 10 ** rng.uniform(-1, 1, 30))
+    passes = BlockPasses([block], (), loss, l1=1e-3)
+    train = Train(loss=loss, penalty={"l1": 1e-3}, tolerance=1e-9)
+    found = descend(train, ProxNewton(), passes)
+    assert found.stopped.code == "tolerance"
+    assert found.passes <= 8
+
+
+def test_coordinate_descent_finds_the_models_minimum() -> None:
+    """By its conditions: |q_j| <= l1_j at 0, q_j = -l1_j sign(d_j) elsewhere."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(40, 12))
+    hessian, start = root.T @ root, rng.normal(size=12)
+    gradient, l1 = rng.normal(size=12) * 20, np.append(np.full(11, 15.0), 0.0)
+    theta, slope = start.copy(), gradient.copy()
+    left = sweep_coordinates(hessian, slope, theta, l1, 10_000, 1e-12)
+    assert left <= 1e-12
+    slope = gradient + hessian @ (theta - start)
+    zero = theta == 0
+    assert np.any(zero[:-1])
+    assert np.all(np.abs(slope[zero]) <= l1[zero] + 1e-9)
+    np.testing.assert_allclose(slope[~zero], -(l1 * np.sign(theta))[~zero], atol=1e-9)
+
+
+def test_a_coefficient_of_factor_0_is_free_and_the_others_are_not() -> None:
+    block = make_block(loss="squared")
+    passes = BlockPasses([block], LEVELS, "squared", l1=100.0)
+    passes.objective.l1[0] = 0.0
+    for optimizer in (ProxNewton(), Fista()):
+        found = descend(Train(loss="squared", tolerance=1e-8), optimizer, passes)
+        assert found.theta[0] != 0.0
+        np.testing.assert_array_equal(found.theta[1:-1], 0.0)
+        line = np.polyfit(block.dense[:, 0], block.target, 1, w=np.sqrt(block.weight))
+        np.testing.assert_allclose(found.theta[[0, -1]], line, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", {"gradient_descent": {"learning_rate": 0.1}}])
@@ -150,5 +194,5 @@ def test_an_optimizer_without_a_proximal_step_is_refused_with_l1(optimizer: obje
     train = Train(loss="logistic", penalty={"l1": 0.1}, optimizer=optimizer)
     [mistake] = train_mistakes(train, ("train",), ("m", "train"))
     assert mistake.path == ("m", "train", "optimizer")
-    assert "use optimizer: fista" in mistake.fix
+    assert "use optimizer: prox_newton" in mistake.fix
     assert not GradientDescent.takes_l1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from in_memory import BlockPasses, make_block, one_hot, split_block
 from pydantic import ValidationError
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.optimizers import (
@@ -27,6 +27,7 @@ from lepton_dask.learn.optimizers import (
 )
 from lepton_dask.learn.optimizers.base import MAX_HALVINGS, Query
 from lepton_dask.learn.optimizers.line_search import LineSearch
+from lepton_dask.learn.optimizers.quadratic import newton_step
 from lepton_dask.learn.train import Train, choose_optimizer, too_many_parameters, train_mistakes
 
 
@@ -184,6 +185,63 @@ def test_at_the_minimum_there_is_no_step_left(row):
         still = Evaluation(np.ones(2), 1.0, np.zeros(2), hessian=np.zeros((2, 2)))
         state = row.optimizer.step(state, still)
     assert state.ended in ("stalled", "converged")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_normal_with_constant_and_collinear_columns_equals_scikit_learns(weighted):
+    block = make_block(loss="squared", levels=(), weighted=weighted)
+    X = np.column_stack([block.dense, np.full(300, 7.0), block.dense[:, 0], 3 * block.dense[:, 1]])
+    passes = BlockPasses([block._replace(dense=X)], (), "squared")
+    state, _ = minimise(Normal(), passes, 1e-12, 5)
+    oracle = LinearRegression().fit(X, block.target, sample_weight=block.weight)
+    expected = [*oracle.coef_, oracle.intercept_]
+    np.testing.assert_allclose(state.point.theta, expected, atol=1e-9)
+
+
+def test_normal_on_columns_of_mixed_scales_and_large_means_equals_scikit_learns():
+    block = make_block(loss="squared", levels=())
+    X = block.dense * [1e-2, 1.0, 1e2, 1e3] + [1.0, 50.0, 1e4, 0.0]
+    passes = BlockPasses([block._replace(dense=X)], (), "squared")
+    state, _ = minimise(Normal(), passes, 0.0, 10)
+    oracle = LinearRegression().fit(X, block.target, sample_weight=block.weight)
+    np.testing.assert_allclose(state.point.theta[:-1], oracle.coef_, rtol=1e-6)
+    assert state.ended == "converged"
+
+
+def test_newton_with_collinear_columns_takes_the_least_coefficients():
+    block = make_block(levels=())
+    X = np.column_stack([block.dense, block.dense[:, 0], np.full(300, 2.0)])
+    state, _ = minimise(Newton(), BlockPasses([block._replace(dense=X)], ()), 1e-10, 20)
+    alone, _ = minimise(Newton(), BlockPasses([block], ()), 1e-10, 20)
+    theta, expected = state.point.theta, alone.point.theta
+    np.testing.assert_allclose(theta[[0, 4]], expected[0] / 2, rtol=1e-8)
+    np.testing.assert_allclose(theta[[1, 2, 3, 6]], expected[1:], rtol=1e-8)
+    assert theta[5] == pytest.approx(0.0, abs=1e-10)
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson", "gamma"])
+@pytest.mark.parametrize("optimizer", [Newton(), Lbfgs(), ProxNewton()], ids=lambda o: o.name)
+def test_other_smooth_losses_reach_one_minimum(loss, optimizer):
+    block = make_block(loss="squared")
+    target = block.target if loss == "huber" else np.ceil(np.exp(0.5 * block.target))
+    passes = BlockPasses([block._replace(target=target)], LEVELS, loss, L2)
+    state, _ = minimise(optimizer, passes, 1e-8, 100)
+    assert state.point.gradient_norm <= 1e-8
+    best, _ = minimise(Newton(), passes, 1e-10, 300)
+    np.testing.assert_allclose(state.point.theta, best.point.theta, atol=1e-5)
+
+
+def test_where_the_hessian_is_not_positive_newtons_step_still_descends():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        root = rng.normal(size=(5, 5))
+        gradient = rng.normal(size=5)
+        hessian = root + root.T + 3 * np.eye(5)
+        hessian[np.diag_indices(5)] = np.abs(np.diagonal(hessian)) + 0.1
+        assert newton_step(hessian, gradient) @ gradient < 0
+        positive = root @ root.T + np.eye(5)
+        expected = -np.linalg.solve(positive, gradient)
+        np.testing.assert_allclose(newton_step(positive, gradient), expected, rtol=1e-9)
 
 
 def test_a_fixed_rate_follows_the_formula_to_the_letter():

@@ -17,10 +17,20 @@ from lepton_dask.learn.optimizers import OPTIMIZERS
 def test_the_public_names_are_these():
     assert sorted(lepton_dask.__all__) == [
         "ClusterError",
+        "ElasticNet",
+        "GammaRegressor",
+        "HuberRegressor",
         "Interrupted",
+        "Lasso",
         "LeptonError",
+        "LinearRegression",
+        "LogisticRegression",
         "Model",
+        "PoissonRegressor",
+        "QuantileRegressor",
+        "Ridge",
         "RunError",
+        "TweedieRegressor",
         "UserError",
         "__version__",
         "load",
@@ -57,8 +67,26 @@ def test_the_verbs_of_a_pipeline_are_these():
 
 
 def test_the_losses_optimizers_and_metrics_are_these():
-    assert set(LOSSES) == {"squared", "logistic"}
-    assert set(OPTIMIZERS) == {"fista", "gradient_descent", "lbfgs"}
+    assert set(LOSSES) == {
+        "squared",
+        "logistic",
+        "multinomial",
+        "poisson",
+        "gamma",
+        "tweedie",
+        "huber",
+        "quantile",
+    }
+    assert set(OPTIMIZERS) == {
+        "normal",
+        "newton",
+        "prox_newton",
+        "interior_point",
+        "lbfgs",
+        "gradient_descent",
+        "fista",
+        "sgd",
+    }
     assert set(METRICS) == {
         "roc_auc",
         "log_loss",
@@ -84,5 +112,27 @@ def test_each_kind_of_error_has_its_exit_code():
 
 
 def test_importing_the_package_imports_no_dask():
-    code = "import sys, lepton_dask; lepton_dask.load; assert 'dask' not in sys.modules"
+    code = """
+import sys, lepton_dask
+lepton_dask.load
+assert not {"dask", "sklearn", "numba"} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_estimator_without_scikit_learn_says_what_to_install():
+    code = """
+import sys
+sys.modules["sklearn"] = None
+import lepton_dask
+try:
+    lepton_dask.LogisticRegression
+except ImportError as error:
+    print(error)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert said == (
+        "the estimators of lepton_dask need scikit-learn: pip install 'lepton_dask[sklearn]'\n"
+    )

@@ -14,21 +14,25 @@ from in_memory import BlockPasses, make_block, split_block
 from lepton_dask.errors import ClusterError, Interrupted, RunError
 from lepton_dask.learn.descent import descend
 from lepton_dask.learn.evaluate import Threshold
-from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.losses import chosen_loss
 from lepton_dask.learn.metrics import METRICS
-from lepton_dask.learn.objective import Objective
+from lepton_dask.learn.objective import penalised
 from lepton_dask.learn.optimizers import GradientDescent, Lbfgs
+from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.scoring import choose_threshold, score
 from lepton_dask.learn.sweeps import Dispatch, Predictions, Shards, Sweeps
 from lepton_dask.learn.tallies import Predicted, class_tally
 from lepton_dask.learn.train import Train
-from lepton_dask.matrix import DesignMatrix
+from lepton_dask.matrix import DesignMatrix, Layout
 
 pytestmark = pytest.mark.cluster
 
 LEVELS = (3, 5)
+LAYOUT = Layout(4, LEVELS)
+FEATURES = tuple(f"x{i}" for i in range(LAYOUT.coefficients))
 BOUNDS = [0, 40, 41, 200, 333, 333, 480, 610]
 
 
@@ -63,17 +67,23 @@ def design(client, block, bounds=BOUNDS):
         chunks = (rows, *((size,) for size in whole.shape[1:]))
         return da.from_array(whole, chunks=chunks)
 
-    columns = client.persist([array(column) for column in block])
-    features = tuple(f"x{i}" for i in range(block.dense.shape[1] + sum(LEVELS)))
-    return DesignMatrix(*columns, levels=LEVELS, features=features)
+    columns = client.persist([array(column) for column in block[:4]])
+    return DesignMatrix(*columns, LAYOUT, FEATURES)
+
+
+def model(loss="logistic"):
+    return LinearModel(chosen_loss(loss), LAYOUT)
+
+
+def objective(loss="logistic", **penalty):
+    return penalised(model(loss), Penalty(**penalty), FEATURES)
 
 
 def trained(client, optimizer, loss="logistic"):
     block = make_block(rows=700, loss=loss)
     dispatch = Dispatch(client)
     shards = Shards.place(dispatch, design(client, block))
-    objective = Objective(LOSSES[loss], Penalty(l2=0.01))
-    passes = ShardPasses.over(dispatch, objective, shards, None)
+    passes = ShardPasses.over(dispatch, objective(loss, l2=0.01), shards, None)
     train = Train(loss=loss, max_passes=12, tolerance=1e-12)
     return descend(train, optimizer, passes).theta
 
@@ -95,16 +105,15 @@ def test_a_lost_worker_changes_no_bit():
     theta = np.linspace(-1, 1, 13)
     with cluster(2, processes=True) as client:
         dispatch = Dispatch(client, retries=2)
-        sweeps = Sweeps(dispatch, Shards.place(dispatch, design(client, block)), LOSSES["logistic"])
-        before = sweeps.sums(theta)
+        sweeps = Sweeps(dispatch, Shards.place(dispatch, design(client, block)), model())
+        before = sweeps.sums(Query(theta))
         holders = client.who_has(list(sweeps.shards.futures))
         victim = holders[sweeps.shards.futures[0].key][0]
         pid = client.run(os.getpid, workers=[victim])[victim]
         os.kill(pid, signal.SIGKILL)
-        after = sweeps.sums(theta)
-    for one, other in zip(before, after, strict=True):
-        assert one.gradient.tobytes() == other.gradient.tobytes()
-        assert (one.loss, one.weight) == (other.loss, other.weight)
+        after = sweeps.sums(Query(theta))
+    assert before.gradient.tobytes() == after.gradient.tobytes()
+    assert (before.loss, before.weight) == (after.loss, after.weight)
 
 
 def test_losing_every_worker_ends_the_wait():
@@ -120,12 +129,12 @@ def test_losing_every_worker_ends_the_wait():
         sweeps = Sweeps(
             dispatch,
             Shards.place(dispatch, design(client, make_block(rows=700))),
-            LOSSES["logistic"],
+            model(),
         )
         client.cluster.scale(0)
         lost_at = time.monotonic()
         with pytest.raises(ClusterError):
-            sweeps.sums(np.zeros(13))
+            sweeps.sums(Query(np.zeros(13)))
 
 
 def test_one_shard_a_worker_thread_and_the_chunks_themselves_are_let_go(client):
@@ -141,16 +150,16 @@ def test_one_shard_a_worker_thread_and_the_chunks_themselves_are_let_go(client):
     while chunk in client.who_has() and client.who_has()[chunk] and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not client.who_has().get(chunk)
-    sums = Sweeps(dispatch, shards, LOSSES["logistic"]).sums(np.zeros(13))
-    assert sum(chunk.weight for chunk in sums) > 0
+    sums = Sweeps(dispatch, shards, model()).sums(Query(np.zeros(13)))
+    assert sums.weight > 0
 
 
 def test_results_of_passes_are_let_go(client):
     dispatch = Dispatch(client, label="leaks")
     shards = Shards.place(dispatch, design(client, make_block(rows=700)))
-    sweeps = Sweeps(dispatch, shards, LOSSES["logistic"])
+    sweeps = Sweeps(dispatch, shards, model())
     for _ in range(3):
-        sweeps.sums(np.zeros(13))
+        sweeps.sums(Query(np.zeros(13)))
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         kept = [key for key in client.who_has() if str(key).startswith("leaks.pass")]
@@ -213,7 +222,7 @@ def test_a_part_without_weight_is_refused(client):
     block = make_block(rows=700)
     dispatch = Dispatch(client)
     shards = Shards.place(dispatch, design(client, block._replace(weight=np.zeros(700))))
-    passes = ShardPasses.over(dispatch, Objective(LOSSES["logistic"], Penalty()), shards, None)
+    passes = ShardPasses.over(dispatch, objective(), shards, None)
     with pytest.raises(RunError, match="no row has a weight above zero"):
         passes.null_model()
 
@@ -223,8 +232,7 @@ def test_a_goal_is_measured_on_the_validation_part(client):
     training, validation = (
         Shards.place(dispatch, design(client, make_block(rows=700, seed=seed))) for seed in (0, 0)
     )
-    objective = Objective(LOSSES["logistic"], Penalty())
-    passes = ShardPasses.over(dispatch, objective, training, validation)
+    passes = ShardPasses.over(dispatch, objective(), training, validation)
     goal = {"metric": "roc_auc", "at_least": 0.7}
     result = descend(
         Train(loss="logistic", goal=goal, early_stopping={"patience": 5}), Lbfgs(), passes
@@ -240,10 +248,10 @@ def test_a_goal_is_measured_on_the_validation_part(client):
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
 def test_scores_of_a_model_equal_those_computed_in_one_place(client, loss):
     block = make_block(rows=700, loss=loss)
-    task = LOSSES[loss].task
+    task = chosen_loss(loss).task
     dispatch = Dispatch(client)
     shards = Shards.place(dispatch, design(client, block))
-    sweeps = Sweeps(dispatch, shards, LOSSES[loss])
+    sweeps = Sweeps(dispatch, shards, model(loss))
     theta = np.linspace(-0.5, 0.5, 13)
     names = [name for name, metric in METRICS.items() if metric.kind == task]
 

@@ -17,6 +17,7 @@ from lepton_dask.data.chunks import RowNumbers
 from lepton_dask.data.expressions.check import Checked, expression_mistakes
 from lepton_dask.data.expressions.on_arrow import evaluate
 from lepton_dask.data.selectors import select
+from lepton_dask.data.tables import plain_table
 from lepton_dask.data.types import ColumnType, Schema, described
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.suggest import did_you_mean
@@ -105,7 +106,7 @@ def check_filter(
 
 def filter_chunk(checked: Checked, table: pa.Table, row_numbers: RowNumbers) -> Cleaned:
     """The rows for which a filter is true; where it is false or missing they go."""
-    keep = pc.fill_null(evaluate(checked, table), False).to_numpy(zero_copy_only=False)
+    keep = pc.fill_null(evaluate(checked, plain_table(table)), False).to_numpy(zero_copy_only=False)
     lost = {"the filter is not true": int(np.count_nonzero(~keep))}
     return Cleaned(table.filter(pa.array(keep)), row_numbers[keep], lost)
 

@@ -46,6 +46,8 @@ def distinct_texts(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str
     column does not matter.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()  # it may hold texts that no row has, and has no missing
     encoded = array.dictionary_encode(null_encoding="encode")
     values = encoded.dictionary
     if pa.types.is_floating(values.type):

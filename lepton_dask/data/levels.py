@@ -71,6 +71,8 @@ def merge_levels(a: Levels | None, b: Levels | None, kind: Kind) -> Levels | Non
     """The levels of both; None once either overflowed, or both do together."""
     if a is None or b is None:
         return None
+    if a.values.equals(b.values):
+        return Levels(a.values, a.counts + b.counts)
     encoded = pa.concat_arrays([a.values, b.values]).dictionary_encode()
     counts = np.zeros(len(encoded.dictionary), dtype=np.int64)
     np.add.at(counts, encoded.indices.to_numpy(), np.concatenate([a.counts, b.counts]))

@@ -164,6 +164,12 @@ class Prepared:
         return tuple(dict.fromkeys(each.column for each in fitted))
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that learning needs, each once: those, the target and the weight."""
+        weight = () if self.weight is None else (self.weight,)
+        return tuple(dict.fromkeys((*self.columns, self.target.column, *weight)))
+
+    @property
     def features(self) -> tuple[str, ...]:
         """A name for every coefficient: `age`, `job=clerk`, `job=(other)`, `time.weekday=3`,
         `text#1809` for a bucket of hashed text."""

@@ -23,6 +23,8 @@ from lepton_dask.data.types import ColumnType, Schema
 
 REPORTED_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 REPORTED_LEVELS = 20
+LEAST_SPAN = 1 << 14
+"""Integers that lie this close together are counted without sorting, however few they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +34,8 @@ class ColumnProfile:
     `count` rows have a value, `missing` have none. Dates are measured in days and timestamps in
     nanoseconds since 1970, booleans as 0 and 1. `log1p` are the moments of log(1 + x) over the
     values above -1, for number and integer columns: scaling after that transform needs them, and
-    the pass cannot be repeated. `levels` is None once there were too many. `longest` counts
-    characters, of text columns alone.
+    the pass cannot be repeated. `levels` is None once there were too many; from then on there is a
+    `sketch` of what has an order. `longest` counts characters, of text columns alone.
     """
 
     type: ColumnType
@@ -109,16 +111,24 @@ def merge_profiles(a: Profile, b: Profile) -> Profile:
 
 
 def _merge_columns(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
+    levels = merge_levels(a.levels, b.levels, a.type.kind)
+    has_order = a.type.kind not in ("text", "boolean")
     return ColumnProfile(
         type=a.type,
         count=a.count + b.count,
         missing=a.missing + b.missing,
         moments=merge_moments(a.moments, b.moments),
         log1p=merge_moments(a.log1p, b.log1p),
-        sketch=None if a.sketch is None or b.sketch is None else a.sketch.merge(b.sketch),
-        levels=merge_levels(a.levels, b.levels, a.type.kind),
+        sketch=_sketch(a).merge(_sketch(b)) if levels is None and has_order else None,
+        levels=levels,
         longest=None if a.longest is None or b.longest is None else max(a.longest, b.longest),
     )
+
+
+def _sketch(column: ColumnProfile) -> QuantileSketch:
+    if column.sketch is not None:
+        return column.sketch
+    return QuantileSketch.of(*column.ordered())
 
 
 def _profile_column(array: pa.Array) -> ColumnProfile:
@@ -167,21 +177,35 @@ def _profile_boolean(array: pa.Array, type_: ColumnType) -> ColumnProfile:
 
 
 def _profile_ordered(array: pa.Array, type_: ColumnType) -> ColumnProfile:
-    """Numbers, integers, dates and timestamps: sorted once, and all else follows from the runs."""
-    ordered = np.sort(_numbers(array.drop_null() if array.null_count else array))
-    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    starts = np.concatenate([np.zeros(min(len(ordered), 1), dtype=np.int64), starts])
-    distinct, counts = ordered[starts], np.diff(starts, append=len(ordered))
+    """Numbers, integers, dates and timestamps: all follows from how often each value occurs."""
+    values = _numbers(array.drop_null() if array.null_count else array)
+    distinct, counts = _value_counts(values)
+    levels = _ordered_levels(distinct, counts, type_)
     return ColumnProfile(
         type=type_,
-        count=len(ordered),
+        count=len(values),
         missing=array.null_count,
         moments=Moments.of(distinct, counts) if len(distinct) else None,
         log1p=_log1p_moments(distinct, counts) if type_.kind in ("number", "integer") else None,
-        sketch=QuantileSketch.of(ordered),
-        levels=_ordered_levels(distinct, counts, type_),
+        sketch=QuantileSketch.of(distinct, counts) if levels is None else None,
+        levels=levels,
         longest=None,
     )
+
+
+def _value_counts(values: Ordered) -> tuple[Ordered, Counts]:
+    """The distinct values in ascending order, and how often each occurs: counted where they are
+    integers that lie close together, sorted where they are not."""
+    if len(values) and values.dtype == np.int64:
+        least, most = int(values.min()), int(values.max())
+        if most - least <= max(LEAST_SPAN, len(values)):
+            counted = np.bincount(values - least)
+            used = np.flatnonzero(counted)
+            return used + least, counted[used]
+    ordered = np.sort(values)
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    starts = np.concatenate([np.zeros(min(len(ordered), 1), dtype=np.int64), starts])
+    return ordered[starts], np.diff(starts, append=len(ordered))
 
 
 def _log1p_moments(distinct: Ordered, counts: Counts) -> Moments | None:

@@ -38,9 +38,16 @@ class QuantileSketch:
     undercount: int = 0
 
     @classmethod
-    def of(cls, ordered: Ordered) -> QuantileSketch:
-        """The sketch of ascending, finite numbers."""
-        return _compacted([ordered], overcount=0, undercount=0)
+    def of(cls, ordered: Ordered, counts: Counts | None = None) -> QuantileSketch:
+        """The sketch of ascending, finite numbers, of which each occurs once, or `counts` times.
+
+        A number that occurs c times is an item on the level h for every bit h of c, which is exact.
+        """
+        if counts is None:
+            return _compacted([ordered], overcount=0, undercount=0)
+        height = max(1, int(counts.max(initial=0)).bit_length())
+        levels = [ordered[(counts >> h) & 1 == 1] for h in range(height)]
+        return _compacted(levels, overcount=0, undercount=0)
 
     @property
     def count(self) -> int:

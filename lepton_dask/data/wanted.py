@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lepton_dask.data.arrow_types import (
     UnsupportedType,
@@ -165,9 +166,11 @@ def typed_column(
             if wanted is None:
                 return canonical(column)
             return convert(column, wanted, None)
-        texts = canonical(column).array
         listed = read.missing_values
         own = listed.get(name, ()) if isinstance(listed, dict) else listed
+        if wanted is None and chunk.file.format == "csv" and _is_kept_encoded(column, own):
+            return Converted(column, np.empty(0, np.int64))
+        texts = canonical(column).array
         kept = missing_where_listed(texts, own) if own else texts
         if wanted is not None:
             return convert(kept, wanted, declared_format(read.types.get(name)))
@@ -184,6 +187,16 @@ def typed_column(
             file=chunk.file.shown,
             partition=chunk.index,
         ) from error
+
+
+def _is_kept_encoded(column: pa.ChunkedArray, listed: tuple[str, ...]) -> bool:
+    """Whether a column is a dictionary of texts none of which stands for a missing value."""
+    if not pa.types.is_dictionary(column.type):
+        return False
+    texts = pa.array(listed, column.type.value_type)
+    return not any(
+        pc.any(pc.is_in(chunk.dictionary, value_set=texts)).as_py() for chunk in column.chunks
+    )
 
 
 def lost_zeros(file: SourceFile, name: str) -> UserError:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.tree import added
 from lepton_dask.matrix import Floats, Layout
 
 DEPENDENT = 1e-10
@@ -46,11 +47,8 @@ class Estimate:
 
 
 def total_information(chunks: Sequence[Information]) -> Information:
-    """The sum of the chunks', added in the order given."""
-    matrix = np.zeros_like(chunks[0].matrix)
-    for chunk in chunks:
-        matrix += chunk.matrix
-    return Information(matrix, sum(c.pearson for c in chunks), sum(c.rows for c in chunks))
+    """The sum of the chunks', as `added` brackets it."""
+    return added(chunks)
 
 
 class Dependent(Exception):

@@ -44,8 +44,8 @@ class LocalPasses:
         ]
         return self.objective.evaluate(query.theta, total(sums), query.smoothing)
 
-    def validation_loss(self, theta: Floats) -> float:
+    def validation_loss(self, theta: Floats) -> float:  # noqa: ARG002 - the contract's shape
         raise ValueError("these passes have no validation part")
 
-    def validation_metric(self, theta: Floats, metric: str) -> float | None:
+    def validation_metric(self, theta: Floats, metric: str) -> float | None:  # noqa: ARG002
         raise ValueError("these passes have no validation part")

@@ -29,8 +29,8 @@ class Evaluation:
 
     `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
     gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
-    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound the
-    objective from below and touch it at theta, where the nearest rows were asked for.
+    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
+    the objective from below and touch it at theta, where the nearest rows were asked for.
     """
 
     theta: Floats
@@ -154,13 +154,14 @@ class Objective:
         bound = np.flatnonzero(self.l1)
         units = np.zeros((len(bound), len(theta)))
         units[np.arange(len(bound)), bound] = 1.0
-        rows, slope = np.vstack([near.rows, units]), near.gradient / weight
+        counts = near.weight > 0
+        rows, slope = np.vstack([near.rows[counts], units]), near.gradient / weight
         if not self.fit_intercept:
             rows[:, self.model.intercepts] = slope[self.model.intercepts] = 0.0
-        share = near.weight / weight
+        share = near.weight[counts] / weight
         return Pieces(
             rows,
-            np.append(near.target, np.zeros(len(bound))),
+            np.append(near.target[counts], np.zeros(len(bound))),
             np.append(quantile * share, self.l1[bound]),
             np.append((1.0 - quantile) * share, self.l1[bound]),
             slope,

@@ -8,10 +8,10 @@ from functools import partial
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import Pilot, Query
-from lepton_dask.learn.pilot import pilot_of_sample, pilot_rows
+from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
-from lepton_dask.matrix import Floats
+from lepton_dask.matrix import Block, Floats
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,8 @@ class ShardPasses:
         return self.objective.null_model(weighted(self.training.column_sums()))
 
     def pilot(self) -> Pilot | None:
-        rows = self.training.shards.rows
-        wanted = pilot_rows(self.objective, rows)
-        if wanted == 0:
-            return None
-        fit = partial(pilot_of_sample, self.objective)
-        return self.training.with_sample(wanted / rows, fit)
+        wanted = pilot_rows(self.objective, self.training.shards.rows)
+        return self.training.with_sample(wanted, partial(_fit, self.objective)) if wanted else None
 
     def evaluate(self, query: Query) -> Evaluation:
         sums = weighted(self.training.sums(query))
@@ -66,3 +62,7 @@ class ShardPasses:
         if self.validation is None:
             raise ValueError("these passes have no validation part")
         return self.validation
+
+
+def _fit(objective: Objective, rows: Block, share: float) -> Pilot | None:
+    return fit_pilot(objective, [rows], share)

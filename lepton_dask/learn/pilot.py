@@ -16,14 +16,11 @@ from lepton_dask.matrix import Block, Floats
 SHARE = 0.05
 """Of the rows: more costs more than the passes that it saves."""
 
-ROWS_A_PARAMETER = 20
-"""With fewer, the subsample's Hessian is more noise than curvature."""
-
-MOST = 0.25
-"""A subsample of a larger share costs as much as the passes that it saves."""
-
 ENOUGH_ROWS = 50_000
-"""More rows make the subsample's error no smaller than the steps after it do."""
+"""More make the sample's error no smaller than the steps behind it do."""
+
+ROWS_A_PARAMETER = 10
+"""With fewer in the sample, its Hessian is more noise than curvature."""
 
 MAX_PASSES = 12
 NEGLIGIBLE = 0.01
@@ -31,21 +28,16 @@ NEGLIGIBLE = 0.01
 
 
 def pilot_rows(objective: Objective, rows: int) -> int:
-    """How many of `rows` a pilot should see; 0 where it does not pay.
+    """How many of `rows` rows a pilot should see; 0 where it does not save more than it costs.
 
-    It pays for a smooth objective with at most MAX_PILOT_PARAMETERS, where ROWS_A_PARAMETER rows a
-    parameter are few beside all.
+    It does for a smooth objective with at most MAX_PILOT_PARAMETERS, where SHARE of the rows are
+    ROWS_A_PARAMETER for each.
     """
-    M = objective.model.parameters
-    if M > MAX_PILOT_PARAMETERS or not (objective.smooth and objective.model.loss.smooth):
+    model = objective.model
+    if model.parameters > MAX_PILOT_PARAMETERS or not (objective.smooth and model.loss.smooth):
         return 0
-    wanted = max(min(round(SHARE * rows), ENOUGH_ROWS), ROWS_A_PARAMETER * M)
-    return wanted if wanted <= MOST * rows else 0
-
-
-def pilot_pays(objective: Objective, rows: int) -> bool:
-    """Whether a fit to a subsample saves more passes over `rows` than it costs."""
-    return pilot_rows(objective, rows) > 0
+    least, wanted = ROWS_A_PARAMETER * model.parameters, round(SHARE * rows)
+    return max(least, min(wanted, ENOUGH_ROWS)) if wanted >= least else 0
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -84,11 +76,6 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
     if not (np.isfinite(point.hessian).all() and (np.diagonal(point.hessian) > 0).all()):
         return None
     return Pilot(point.theta, point.hessian, null.curvature + ridge, share)
-
-
-def pilot_of_sample(objective: Objective, sample: Block, share: float) -> Pilot | None:
-    """The same over one block, in the order in which samples are given away."""
-    return fit_pilot(objective, [sample], share)
 
 
 def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton_dask.matrix import Block, Sparse
+from lepton_dask.matrix import Block, Layout, Sparse
+
+MOST_BYTES = 64e6
+"""Of a sample: it travels to one worker, which holds it beside its chunks."""
+
+
+def sample_share(wanted: int, rows: int, layout: Layout) -> float:
+    """Of `rows` rows, how many a sample of `wanted` has: all of those, or as many as MOST_BYTES
+    hold (without what texts were hashed to)."""
+    return min(1.0, min(wanted, MOST_BYTES / layout.row_bytes) / max(1, rows))
 
 
 def sample(block: Block, chunk: int, share: float) -> Block:
@@ -25,9 +34,13 @@ def sample(block: Block, chunk: int, share: float) -> Block:
 
 def concatenated(blocks: Sequence[Block]) -> Block:
     """The rows of all blocks as one block."""
-    columns = [[block[i] for block in blocks] for i in range(4)]
-    dense, codes, target, weight = (np.concatenate(column) for column in columns)
-    return Block(dense, codes, target, weight, _joined([block.sparse for block in blocks]))
+    return Block(
+        np.concatenate([block.dense for block in blocks]),
+        np.concatenate([block.codes for block in blocks]),
+        np.concatenate([block.target for block in blocks]),
+        np.concatenate([block.weight for block in blocks]),
+        _joined([block.sparse for block in blocks]),
+    )
 
 
 def _rows(sparse: Sparse, rows: NDArray[np.intp]) -> Sparse:

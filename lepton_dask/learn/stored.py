@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class StoredBlock:
         until it is used for another."""
         if buffer is None:
             buffer = new_buffer(self.size)
-        into = memoryview(buffer)[: self.size]
+        into = buffer[: self.size].data
         with refused_in_words(self.file.path), self.file.path.open("rb", buffering=0) as file:
             while into.nbytes:
                 count = file.readinto(into)
@@ -73,8 +73,7 @@ def store_block(block: Block) -> StoredBlock:
     columns = [block.dense, block.codes, block.target, block.weight, *(block.sparse or ())]
     arrays, offset = [], 0
     with refused_in_words(file.path), file.path.open("wb", buffering=0) as to:
-        for column in columns:
-            column = np.ascontiguousarray(column)
+        for column in map(np.ascontiguousarray, columns):
             arrays.append(_Array(offset, column.dtype.str, column.shape))
             _write(to, column.reshape(-1).view(np.uint8))
             padding = -column.nbytes % ALIGNMENT
@@ -84,7 +83,7 @@ def store_block(block: Block) -> StoredBlock:
 
 
 def _write(to: Any, values: Buffer) -> None:
-    left = memoryview(values)
+    left = values.data
     while left.nbytes:
         left = left[to.write(left) :]
 
@@ -148,9 +147,17 @@ Shard = tuple[Block, ...] | StoredShard
 """The chunks of one worker thread, in their order."""
 
 
-def make_shard(chunks: Sequence[Block | StoredBlock]) -> Shard:
+class HasBlock(Protocol):
+    """What a preparing task yields: the block, beside what else it found."""
+
+    @property
+    def block(self) -> Block | StoredBlock: ...
+
+
+def make_shard(chunks: Sequence[Block | StoredBlock | HasBlock]) -> Shard:
     """Of chunks that are all in memory, or all on disk."""
-    stored = tuple(chunk for chunk in chunks if isinstance(chunk, StoredBlock))
+    blocks = [c if isinstance(c, Block | StoredBlock) else c.block for c in chunks]
+    stored = tuple(block for block in blocks if isinstance(block, StoredBlock))
     if stored:
         return StoredShard(stored)
-    return tuple(chunk for chunk in chunks if isinstance(chunk, Block))
+    return tuple(block for block in blocks if isinstance(block, Block))

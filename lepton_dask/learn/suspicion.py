@@ -21,23 +21,38 @@ LEAST_ROWS = 10
 """Rows that each class needs: of fewer, some column of many ranks all by chance."""
 
 
-def class_counts(block: Block, edges: Sequence[Floats], levels: Sequence[int]) -> Counts:
+def class_counts(
+    block: Block, edges: Sequence[Floats], levels: Sequence[int], one_of: int = 1
+) -> Counts:
     """A chunk's rows by bin and class, the bins of all columns one after the other.
+
+    With `one_of` k > 1 the dense columns count n / k rows alone, drawn with replacement; the same
+    ones in every run.
 
     `edges` are ascending, for each dense column that is to be counted (all, or none): n edges make
     n + 1 bins, each from an edge on to the next. The bins of a code column are its levels.
     """
-    positive = (block.target == 1.0).astype(np.int64)
-    columns: list[tuple[NDArray[np.integer], int]] = [
-        (np.searchsorted(at, block.dense[:, p], side="right"), len(at) + 1)
-        for p, at in enumerate(edges)
-    ]
-    columns += [(block.codes[:, q], count) for q, count in enumerate(levels)]
-    counted = [
-        np.bincount(2 * bins + positive, minlength=2 * count).reshape(count, 2)
-        for bins, count in columns
-    ]
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *counted])
+    is_positive = block.target == 1.0
+    counted = [np.empty((0, 2), dtype=np.int64)]
+    drawn: slice | NDArray[np.int64] = slice(None)
+    if one_of > 1:
+        rows = len(is_positive)
+        drawn = np.random.default_rng(rows).integers(0, max(rows, 1), rows // one_of)
+    positive = np.flatnonzero(is_positive[drawn])
+    for p, at in enumerate(edges):
+        bins = np.searchsorted(at, block.dense[drawn, p], side="right")
+        counted.append(_by_class(bins, positive, len(at) + 1))
+    positive = np.flatnonzero(is_positive)
+    for q, count in enumerate(levels):
+        counted.append(_by_class(block.codes[:, q], positive, count))
+    return np.concatenate(counted)
+
+
+def _by_class(bins: NDArray[np.integer], positive: NDArray[np.int64], count: int) -> Counts:
+    """Rows by bin and class, of which `positive` are the positive ones."""
+    rows = np.bincount(bins, minlength=count)
+    of_positive = np.bincount(bins[positive], minlength=count)
+    return np.column_stack([rows - of_positive, of_positive]).astype(np.int64)
 
 
 def split_columns(counts: Counts, widths: Sequence[int]) -> list[Counts]:

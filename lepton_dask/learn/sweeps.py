@@ -25,6 +25,7 @@ from lepton_dask.learn.kernels import column_sums
 from lepton_dask.learn.kernels.sums import ChunkSums, ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
+from lepton_dask.learn.sampling import sample_share
 from lepton_dask.learn.shard_tasks import (
     answer,
     predict_shard,
@@ -170,6 +171,14 @@ class Dispatch:
         return [f"{self.label}.{name}-{self._token}-{number}-{i}" for i in range(count)]
 
 
+def active_client() -> Client | None:
+    """The client that Dask's collections would be computed with, if there is one."""
+    try:
+        return Client.current()
+    except ValueError:
+        return None
+
+
 def translated(error: BaseException) -> BaseException:
     """The error tree's word for how a task ended; a bug, or a LeptonError, stays what it is."""
     if isinstance(error, KilledWorker):
@@ -201,23 +210,24 @@ class Shards:
     rows: int
 
     @classmethod
-    def of_chunks(
+    def of_blocks(
         cls,
         dispatch: Dispatch,
-        chunks: Sequence[Future],
+        blocks: Sequence[Future],
         layout: Layout,
         features: tuple[str, ...],
         rows: int,
     ) -> Shards:
-        """Makes shards where the chunks lie, each a Block or a StoredBlock, all of one kind.
+        """Makes shards where the blocks lie: tasks in chunk order that each yield a Block or a
+        StoredBlock, or what has one as its `block`; all in memory, or all on disk.
 
-        The shards keep the chunks' lineage: what is lost with a worker is computed again. Let go
-        of `chunks` afterwards.
+        The shards keep the tasks' lineage: what is lost with a worker is computed again. Let go of
+        `blocks` afterwards.
         """
-        dispatch.wait(chunks)
-        groups = _by_thread(dispatch.client, chunks)
+        dispatch.wait(blocks)
+        groups = _by_thread(dispatch.client, blocks)
         futures = [
-            dispatch.submit("shard", make_shard, [chunks[number] for number in numbers], on=address)
+            dispatch.submit("shard", make_shard, [blocks[number] for number in numbers], on=address)
             for address, numbers in groups
         ]
         dispatch.wait(futures)
@@ -229,8 +239,8 @@ class Shards:
         """The same of a persisted matrix; let go of `matrix` afterwards."""
         known = {future.key: future for future in futures_of(list(matrix.arrays))}
         arrays = [tuple(known[key] for key in keys) for keys in matrix.blocks()]
-        chunks = dispatch.starmap("block", Block, arrays)
-        return cls.of_chunks(dispatch, chunks, matrix.layout, matrix.features, matrix.rows)
+        blocks = dispatch.starmap("block", Block, arrays)
+        return cls.of_blocks(dispatch, blocks, matrix.layout, matrix.features, matrix.rows)
 
 
 @dataclass(frozen=True)
@@ -281,9 +291,11 @@ class Sweeps:
         )
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
 
-    def with_sample(self, share: float, function: Callable[[Block, float], T]) -> T:
-        """function(rows, share): what one worker makes of a sample of about that share of the
-        rows; the same rows whoever holds them. One round trip."""
+    def with_sample(self, wanted: int, function: Callable[[Block, float], T]) -> T:
+        """function(rows, share): what one worker makes of a sample of `wanted` rows, or as many
+        as `sample_share` allows, the `share` of all; the same rows whoever holds them. One round
+        trip."""
+        share = sample_share(wanted, self.shards.rows, self.shards.layout)
         samples = self.dispatch.starmap(
             "sample",
             sample_shard,

@@ -1,7 +1,7 @@
 """Sums over chunks along one tree, whoever holds which chunks.
 
 A floating-point sum depends on where its brackets stand. Here they stand as in a binary tree over
-the chunks' numbers: node (level, index) adds up the chunks from index 2^level on, 2^level of them,
+the chunks' numbers: node (level, place) adds up the chunks from place 2^level on, 2^level of them,
 as the sum of its two halves. A shard adds up what of the tree is whole in it and brings that home,
 log2(chunks) sums where its chunks are neighbours, instead of one for each chunk; what is left is
 added here. The bits are those of the tree, wherever the chunks lie.
@@ -18,27 +18,28 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 SumsT = TypeVar("SumsT", bound=tuple[Any, ...])
-"""A NamedTuple of numbers, arrays, what else can be added, and None where there is nothing to."""
+"""A NamedTuple of numbers, arrays, None where there is nothing to add, and what tells itself, by a
+method `joined`, how it and what comes after it are one."""
 
 
 class Node(NamedTuple):
-    """Chunks index 2^level to (index + 1) 2^level - 1. A chunk is (0, its number)."""
+    """Chunks place 2^level to (place + 1) 2^level - 1. A chunk is (0, its number)."""
 
     level: int
-    index: int
+    place: int
 
     @property
     def first_chunk(self) -> int:
-        return self.index << self.level
+        return self.place << self.level
 
     @property
     def parent(self) -> Node:
-        return Node(self.level + 1, self.index >> 1)
+        return Node(self.level + 1, self.place >> 1)
 
     @property
     def left(self) -> Node | None:
         """The other half of the parent, if it is the one before."""
-        return Node(self.level, self.index - 1) if self.index & 1 else None
+        return Node(self.level, self.place - 1) if self.place & 1 else None
 
 
 def whole_nodes(chunks: Sequence[int]) -> list[Node]:
@@ -59,10 +60,10 @@ def added_to_nodes(nodes: Iterable[tuple[Node, SumsT]]) -> list[SumsT]:
     Holds no more than a sum for each level and each gap at a time.
     """
     stack: list[tuple[Node, SumsT]] = []
-    for node, sums in nodes:
+    for each in nodes:
+        node, sums = each
         while stack and stack[-1][0] == node.left:
-            sums = _plus(stack.pop()[1], sums)
-            node = node.parent
+            node, sums = node.parent, _plus(stack.pop()[1], sums)
         stack.append((node, sums))
     return [sums for _, sums in stack]
 
@@ -88,10 +89,10 @@ def stacked(sums: Sequence[SumsT]) -> SumsT:
     return _like(sums[0], [_stacked(column) for column in zip(*sums, strict=True)])
 
 
-def _stacked(column: tuple[Any, ...]) -> Any:
+def _stacked(column: Sequence[Any]) -> Any:
     if column[0] is None:
         return None
-    return np.stack(column) if isinstance(column[0], float | int | np.ndarray) else column
+    return list(column) if hasattr(column[0], "joined") else np.stack(column)
 
 
 def _root(nodes: Iterable[tuple[Node, SumsT]]) -> SumsT:
@@ -106,12 +107,18 @@ def _root(nodes: Iterable[tuple[Node, SumsT]]) -> SumsT:
 
 
 def _plus(one: SumsT, other: SumsT) -> SumsT:
-    return _like(one, [None if a is None else a + b for a, b in zip(one, other, strict=True)])
+    return _like(one, [_added(a, b) for a, b in zip(one, other, strict=True)])
+
+
+def _added(one: Any, other: Any) -> Any:
+    if one is None:
+        return None
+    return one.joined(other) if hasattr(one, "joined") else one + other
 
 
 def _of_stack(stack: SumsT, i: int) -> SumsT:
     entries = [None if column is None else column[i] for column in stack]
-    return _like(stack, [each.item() if isinstance(each, np.generic) else each for each in entries])
+    return _like(stack, [e.item() if isinstance(e, np.generic) else e for e in entries])
 
 
 def _like(sums: SumsT, entries: list[Any]) -> SumsT:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-import pandas as pd
 from distributed import Future
 
 from lepton_dask.artifacts.replay import Drop, Rename
@@ -29,7 +28,7 @@ from lepton_dask.data.duplicates import (
 from lepton_dask.data.expressions.check import Checked
 from lepton_dask.data.hashing import row_keys
 from lepton_dask.data.mixing import Hashes
-from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
 from lepton_dask.errors import UserError
 from lepton_dask.run.values import Origin, PartName, PartTable, TableValue
@@ -98,16 +97,16 @@ def _kept(work: Work, tasks: Sequence[Future], part: PartTable) -> PartTable:
     return replace(part, partitions=tuple(frames), rows=rows)
 
 
-def _clean(clean: Clean, frame: pd.DataFrame) -> tuple[pd.DataFrame, _Losses]:
-    cleaned = clean_chunk(clean, *to_table(frame))
-    rows = cleaned.table.num_rows
-    return to_frame(cleaned.table, cleaned.row_numbers), _Losses(rows, cleaned.lost)
+def _clean(clean: Clean, rows: Partition) -> tuple[Partition, _Losses]:
+    cleaned = clean_chunk(clean, rows.table, rows.row_numbers)
+    losses = _Losses(cleaned.table.num_rows, cleaned.lost)
+    return Partition(cleaned.table, cleaned.row_numbers), losses
 
 
-def _filter(checked: Checked, frame: pd.DataFrame) -> tuple[pd.DataFrame, _Losses]:
-    cleaned = filter_chunk(checked, *to_table(frame))
-    rows = cleaned.table.num_rows
-    return to_frame(cleaned.table, cleaned.row_numbers), _Losses(rows, cleaned.lost)
+def _filter(checked: Checked, rows: Partition) -> tuple[Partition, _Losses]:
+    cleaned = filter_chunk(checked, rows.table, rows.row_numbers)
+    losses = _Losses(cleaned.table.num_rows, cleaned.lost)
+    return Partition(cleaned.table, cleaned.row_numbers), losses
 
 
 def _without_duplicates(work: Work, clean: Clean, part: PartTable) -> PartTable:
@@ -121,18 +120,20 @@ def _without_duplicates(work: Work, clean: Clean, part: PartTable) -> PartTable:
     repeats = work.map("repeats", later_duplicates, buckets)
     numbers = range(len(part.partitions))
     kept = work.map("unique", _unique, part.partitions, numbers, repeat(repeats))
-    rows = work.gather(work.map("count", len, kept))
+    rows = work.gather(work.map("count", _row_count, kept))
     work.lost(sum(part.rows), sum(rows), "the row stands before")
     return replace(part, partitions=tuple(kept), rows=tuple(rows))
 
 
-def _keys(clean: Clean, frame: pd.DataFrame) -> Hashes:
-    table, _ = to_table(frame)
+def _keys(clean: Clean, rows: Partition) -> Hashes:
+    table, _ = rows.plain()
     return row_keys(duplicate_columns(clean, table))
 
 
-def _unique(
-    frame: pd.DataFrame, number: int, repeats: Sequence[tuple[Positions, ...]]
-) -> pd.DataFrame:
-    table, row_numbers = to_table(frame)
-    return to_frame(*without_rows(table, row_numbers, [each[number] for each in repeats]))
+def _row_count(rows: Partition) -> int:
+    return int(rows.table.num_rows)
+
+
+def _unique(rows: Partition, number: int, repeats: Sequence[tuple[Positions, ...]]) -> Partition:
+    gone = [each[number] for each in repeats]
+    return Partition(*without_rows(rows.table, rows.row_numbers, gone))

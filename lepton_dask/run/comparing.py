@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat
 
 import numpy as np
-import pandas as pd
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.columns import NumberColumn
 from lepton_dask.data.hashing import distinct_texts
 from lepton_dask.data.prepared import Prepared
-from lepton_dask.data.tables import to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import unpenalised
 from lepton_dask.learn.passes import ShardPasses
@@ -57,9 +56,9 @@ def baseline_scores(
     }
 
 
-def _column(frame: pd.DataFrame, prepared: Prepared, name: str) -> list[Predicted]:
+def _column(rows: Partition, prepared: Prepared, name: str) -> list[Predicted]:
     """A column's values as predictions; a missing one is none."""
-    columns = to_columns(to_table(frame)[0])
+    columns = to_columns(rows.table)
     target, weight, usable = prepared.target_and_weight(columns)
     column = columns[name]
     assert isinstance(column, NumberColumn)
@@ -94,21 +93,20 @@ def scores_by_level(
     return found
 
 
-def _grouped(frame: pd.DataFrame, value: ModelValue, by: str) -> dict[str, Predicted]:
+def _grouped(rows: Partition, value: ModelValue, by: str) -> dict[str, Predicted]:
     """A chunk's targets and predictions, by the text of a column's value."""
-    table, _ = to_table(frame)
-    columns = to_columns(table)
+    columns = to_columns(rows.table)
     target, weight, usable = value.features.prepared.target_and_weight(columns)
     scores = value.model.score_columns(columns)
     made = scores.predictions if scores.probabilities is None else scores.probabilities
     if scores.probabilities is not None and not value.model.is_multinomial:
         made = scores.probabilities[:, 1]
-    codes, texts = distinct_texts(table[by])
+    codes, texts = distinct_texts(rows.table[by])
     groups = {}
     for code, text in enumerate(texts):
-        rows = usable & (codes == code)
-        if rows.any():
-            predicted = Predicted(target[rows], np.asarray(made, float)[rows], weight[rows])
+        own = usable & (codes == code)
+        if own.any():
+            predicted = Predicted(target[own], np.asarray(made, float)[own], weight[own])
             groups["(missing)" if text is None else text] = predicted
     return groups
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 from dask.utils import format_bytes
 from distributed import Future
@@ -23,7 +22,7 @@ from lepton_dask.data.derive import Derive, check_derive
 from lepton_dask.data.expressions.check import Checked
 from lepton_dask.data.expressions.on_arrow import evaluate
 from lepton_dask.data.python_function import derive_chunk, load_function
-from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.tables import Partition, plain_table
 from lepton_dask.data.types import Schema
 from lepton_dask.data.windowed import ChunkOrder, Windowed
 from lepton_dask.errors import DocumentPath, Mistake, RunError, UserError
@@ -100,11 +99,12 @@ def evaluate_columns(
     return Evaluated(replace(table, parts=parts, schema=schema), *(history or [None]))
 
 
-def _evaluate(expressions: Mapping[str, Checked], frame: pd.DataFrame) -> pd.DataFrame:
-    table, row_numbers = to_table(frame)
+def _evaluate(expressions: Mapping[str, Checked], rows: Partition) -> Partition:
+    table, (plain, row_numbers) = rows.table, rows.plain()
     for name, checked in expressions.items():
-        table = table.append_column(name, evaluate(checked, table))
-    return to_frame(table, row_numbers)
+        made = evaluate(checked, plain)
+        table, plain = table.append_column(name, made), plain.append_column(name, made)
+    return Partition(table, row_numbers)
 
 
 def _evaluate_windows(
@@ -171,27 +171,27 @@ def _evaluate_sorted(
     return made, last
 
 
-def _order(windowed: Windowed, frame: pd.DataFrame) -> ChunkOrder:
-    return chunks.order_of_chunk(windowed, to_table(frame)[0])
+def _order(windowed: Windowed, rows: Partition) -> ChunkOrder:
+    return chunks.order_of_chunk(windowed, rows.plain()[0])
 
 
-def _tail(windowed: Windowed, frame: pd.DataFrame) -> pa.Table:
-    return chunks.tail(windowed, None, to_table(frame)[0])
+def _tail(windowed: Windowed, rows: Partition) -> pa.Table:
+    return chunks.tail(windowed, None, rows.plain()[0])
 
 
-def _head(windowed: Windowed, frame: pd.DataFrame) -> pa.Table:
-    return chunks.head(windowed, to_table(frame)[0], None)
+def _head(windowed: Windowed, rows: Partition) -> pa.Table:
+    return chunks.head(windowed, rows.plain()[0], None)
 
 
 def _evaluate_chunk(
-    windowed: Windowed, before: pa.Table | None, frame: pd.DataFrame, behind: pa.Table | None
-) -> pd.DataFrame:
-    table, row_numbers = to_table(frame)
-    return to_frame(chunks.evaluate_chunk(windowed, before, table, behind), row_numbers)
+    windowed: Windowed, before: pa.Table | None, rows: Partition, behind: pa.Table | None
+) -> Partition:
+    table, row_numbers = rows.plain()
+    return Partition(chunks.evaluate_chunk(windowed, before, table, behind), row_numbers)
 
 
-def _looked_at(windowed: Windowed, frame: pd.DataFrame) -> pa.Table:
-    return to_table(frame)[0].select(list(windowed.looked_at))
+def _looked_at(windowed: Windowed, rows: Partition) -> pa.Table:
+    return plain_table(rows.table.select(list(windowed.looked_at)))
 
 
 def _size_bytes(table: pa.Table) -> int:
@@ -202,9 +202,9 @@ def _columns_of(together: tuple[tuple[pa.Table, ...], pa.Table], number: int) ->
     return together[0][number]
 
 
-def _with_columns(windowed: Windowed, frame: pd.DataFrame, made: pa.Table) -> pd.DataFrame:
-    table, row_numbers = to_table(frame)
-    return to_frame(chunks.with_columns(windowed, table, made), row_numbers)
+def _with_columns(windowed: Windowed, rows: Partition, made: pa.Table) -> Partition:
+    table, row_numbers = rows.plain()
+    return Partition(chunks.with_columns(windowed, table, made), row_numbers)
 
 
 def _kept_history(
@@ -257,13 +257,11 @@ def _python_step(derive: Derive, table: TableValue, schema: Schema) -> PythonSte
     return PythonStep(derive.python or "", outputs, tuple(table.schema))
 
 
-def _call(
-    derive: Derive, folder: Path, at: DocumentPath, frame: pd.DataFrame, file: str
-) -> pd.DataFrame:
+def _call(derive: Derive, folder: Path, at: DocumentPath, rows: Partition, file: str) -> Partition:
     # Loaded where it runs: a worker that joins later has never heard of the module's folder.
     function = load_function(derive, folder, at)
-    table, row_numbers = to_table(frame)
+    table, row_numbers = rows.plain()
     try:
-        return to_frame(derive_chunk(derive, function, table, row_numbers), row_numbers)
+        return Partition(derive_chunk(derive, function, table, row_numbers), row_numbers)
     except RunError as error:
         raise RunError(error.what, fix=error.fix, file=file) from error

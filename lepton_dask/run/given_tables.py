@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.replay import Joined, Tables
 from lepton_dask.artifacts.side_table import Recipe, SideTable
@@ -23,7 +21,7 @@ from lepton_dask.data.files import find_files
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import plan_chunks
 from lepton_dask.data.roots import Roots
-from lepton_dask.data.tables import empty_frame, to_table
+from lepton_dask.data.tables import Partition, empty_partition
 from lepton_dask.data.types import described
 from lepton_dask.errors import DocumentPath, Mistake, UserError
 from lepton_dask.learn.sweeps import Dispatch
@@ -155,16 +153,16 @@ def _gathered(work: Work, table: SideTable, value: TableValue, path: str) -> Col
         found = f"'{path}' {too_large(size, most)}"
         raise UserError([Mistake((OPTION, table.name), found)])
     chunks: list[Columns] = work.gather(work.dispatch.starmap("table", _columns, arguments))
-    chunks = chunks or [_columns(empty_frame(value.schema), names)]
+    chunks = chunks or [_columns(empty_partition(value.schema), names)]
     together: dict[str, Column] = {
         name: concatenated([chunk[name] for chunk in chunks]) for name in names
     }
     return together
 
 
-def _size(frame: pd.DataFrame, names: list[str]) -> int:
-    return int(to_table(frame)[0].select(names).nbytes)
+def _size(rows: Partition, names: list[str]) -> int:
+    return int(rows.plain()[0].select(names).nbytes)
 
 
-def _columns(frame: pd.DataFrame, names: list[str]) -> Columns:
-    return to_columns(to_table(frame)[0], names)
+def _columns(rows: Partition, names: list[str]) -> Columns:
+    return to_columns(rows.table, names)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 
-import pandas as pd
-
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.hashed_text import NGrams, TouchedBuckets
 from lepton_dask.data.prepare import Hash
-from lepton_dask.data.tables import to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.treatments import Treated
 from lepton_dask.run.values import PartTable
 from lepton_dask.run.work import Work
@@ -34,8 +32,8 @@ def touched_buckets(work: Work, treatments: Sequence[Treated], training: PartTab
     return dict(merged)
 
 
-def _touched(frame: pd.DataFrame, hashed: Mapping[str, NGrams]) -> _Touched:
-    columns = to_columns(to_table(frame)[0], hashed)
+def _touched(rows: Partition, hashed: Mapping[str, NGrams]) -> _Touched:
+    columns = to_columns(rows.table, tuple(hashed))
     return {column: ngrams.touched(columns[column]) for column, ngrams in hashed.items()}
 
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from itertools import repeat
 
 import numpy as np
-import pandas as pd
 
 from lepton_dask.artifacts.side_table import Recipe
 from lepton_dask.data.columns import Columns
 from lepton_dask.data.join import Join, join_schema, one_part_wanted
 from lepton_dask.data.lookup import LookupTable, join_chunk
-from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.events import RowsUnmatched
 from lepton_dask.run.lookups import check_sizes, make_lookups, rows_of_lookup
@@ -69,12 +68,10 @@ def join_tables(
     return TableValue(parts, schema, origin)
 
 
-def _join(
-    join: Join, frame: pd.DataFrame, lookups: Sequence[LookupTable]
-) -> tuple[pd.DataFrame, _Counts]:
-    joined = join_chunk(join, lookups, *to_table(frame))
+def _join(join: Join, rows: Partition, lookups: Sequence[LookupTable]) -> tuple[Partition, _Counts]:
+    joined = join_chunk(join, lookups, *rows.plain())
     counts = (joined.came, joined.unmatched, joined.table.num_rows)
-    return to_frame(joined.table, joined.row_numbers), counts
+    return Partition(joined.table, joined.row_numbers), counts
 
 
 def _tell(work: Work, join: Join, counted: Sequence[_Counts]) -> None:

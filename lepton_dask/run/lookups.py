@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from dask.utils import format_bytes
 from distributed import Future
@@ -24,7 +23,7 @@ from lepton_dask.data.lookup import (
     make_lookup,
     needed_columns,
 )
-from lepton_dask.data.tables import empty_frame, to_table
+from lepton_dask.data.tables import Partition, empty_partition
 from lepton_dask.data.types import Schema
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.run import memory
@@ -70,8 +69,8 @@ def too_large(size: int, most: float) -> str:
     )
 
 
-def _size(joined: JoinedTable, frame: pd.DataFrame) -> int:
-    return int(needed_columns(joined, to_table(frame)[0]).nbytes)
+def _size(joined: JoinedTable, rows: Partition) -> int:
+    return int(needed_columns(joined, rows.plain()[0]).nbytes)
 
 
 _Rows = tuple[pa.Table, RowNumbers]
@@ -126,9 +125,9 @@ def _check_keys(work: Work, join: Join, facts: Sequence[_Facts]) -> None:
 
 
 def _lookup(
-    joined: JoinedTable, frames: Sequence[pd.DataFrame], files: Sequence[str], schema: Schema
+    joined: JoinedTable, partitions: Sequence[Partition], files: Sequence[str], schema: Schema
 ) -> tuple[LookupTable, _Facts]:
-    chunks = [to_table(frame) for frame in frames or [empty_frame(schema)]]
+    chunks = [rows.plain() for rows in partitions or [empty_partition(schema)]]
     whole = pa.concat_tables([needed_columns(joined, table) for table, _ in chunks])
     lookup = make_lookup(joined, whole)
     rows = duplicate_rows(joined, lookup)

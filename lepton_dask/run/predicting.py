@@ -6,14 +6,13 @@ from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.scored import append_scores, scored_schema
 from lepton_dask.artifacts.tablefile import TableWriter
 from lepton_dask.data.arrow import to_columns
-from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.run.values import ModelValue, PartName, PartTable, TableValue
@@ -37,10 +36,10 @@ def predict_part(work: Work, predict: Predict, value: ModelValue) -> TableValue:
     return TableValue({"all": predicted}, schema, table.origin)
 
 
-def _predict(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
-    table, row_numbers = to_table(frame)
-    scores = model.score_columns(to_columns(table))
-    return to_frame(append_scores(table, scores, model), row_numbers)
+def _predict(rows: Partition, model: Model) -> Partition:
+    table, row_numbers = rows.plain()
+    scores = model.score_columns(to_columns(rows.table))
+    return Partition(append_scores(table, scores, model), row_numbers)
 
 
 def write_table(work: Work, write: Write, table: TableValue, folder: Path) -> Path:
@@ -55,5 +54,5 @@ def write_table(work: Work, write: Write, table: TableValue, folder: Path) -> Pa
     return path
 
 
-def _arrow(frame: pd.DataFrame) -> pa.Table:
-    return to_table(frame)[0]
+def _arrow(rows: Partition) -> pa.Table:
+    return rows.plain()[0]

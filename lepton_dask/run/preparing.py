@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import NamedTuple
 
-import dask.array as da
 import numpy as np
-import pandas as pd
-from distributed import Future
 
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
@@ -21,19 +17,22 @@ from lepton_dask.data.hashed_text import chosen_rows
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.roles import Task
-from lepton_dask.data.tables import to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.target import target_column
 from lepton_dask.data.treatments import resolve_treatments
 from lepton_dask.errors import UserError
 from lepton_dask.events import LevelsUnknown
+from lepton_dask.learn.stored import StoredBlock, store_block
 from lepton_dask.learn.sweeps import Shards
-from lepton_dask.matrix import Block, DesignMatrix
+from lepton_dask.matrix import Block
 from lepton_dask.run.deriving import evaluate_columns
 from lepton_dask.run.hashing import touched_buckets
+from lepton_dask.run.memory import matrix_fits
 from lepton_dask.run.profiling import profile_parts
 from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
+from lepton_dask.scratch import travels_by_name
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,13 @@ class DesignFacts:
     rows: int
     problems: Mapping[str, int]
     others: tuple[int, ...]
+
+
+class Designed(NamedTuple):
+    """A prepared chunk. A tuple, so that Dask measures the arrays in it."""
+
+    block: Block | StoredBlock
+    facts: DesignFacts
 
 
 def prepare_table(
@@ -75,8 +81,12 @@ def prepare_table(
     )
     for warning in fitted.warnings:
         work.warn(warning)
+    design = _design
+    if not matrix_fits(work.dispatch, table.rows, fitted.prepared.layout):
+        design = _design_on_disk
     shards = {
-        name: _shards(work, name, part, fitted.prepared) for name, part in table.parts.items()
+        name: _shards(work, name, part, fitted.prepared, design)
+        for name, part in table.parts.items()
     }
     value = FeaturesValue(table, fitted.prepared, shards)
     suspect(work, value, profiled.whole, profiled.training)
@@ -99,14 +109,22 @@ def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
     ).table
 
 
-def _shards(work: Work, name: PartName, part: PartTable, prepared: Prepared) -> Shards:
-    chunks = work.map("design", _design, part.partitions, repeat(prepared))
-    work.settle(chunks, f"{name} chunks prepared")
-    facts: list[DesignFacts] = work.gather(work.pick("facts", chunks, 1))
+def _shards(
+    work: Work,
+    name: PartName,
+    part: PartTable,
+    prepared: Prepared,
+    design: Callable[[Partition, Prepared], Designed],
+) -> Shards:
+    """The part's design matrix. A chunk's block is one task's result, and nothing else holds it."""
+    chunks = work.map("design", design, part.partitions, repeat(prepared))
+    # At once: so each is taken from its chunk as soon as that is there.
+    picked = work.pick("facts", chunks, 1)
+    work.settle(picked, f"{name} chunks prepared")
+    facts: list[DesignFacts] = work.gather(picked)
     _tell(work, name, part, prepared, facts)
-    blocks = work.pick("block", chunks, 0)
-    matrix = _matrix(work, blocks, [each.rows for each in facts], prepared)
-    return Shards.place(work.dispatch, matrix)
+    rows = sum(each.rows for each in facts)
+    return Shards.of_blocks(work.dispatch, chunks, prepared.layout, prepared.features, rows)
 
 
 def _tell(
@@ -124,57 +142,35 @@ def _tell(
             work.emit(LevelsUnknown(work.step, name, code.column, int(count)))
 
 
-def _matrix(work: Work, blocks: list[Future], rows: list[int], prepared: Prepared) -> DesignMatrix:
-    """Aligned Dask arrays over the chunks' blocks."""
-    token = uuid.uuid4().hex[:12]
-    layout = prepared.layout
-
-    def array(field: str, dtype: Any, *columns: int) -> da.Array:
-        name = f"{work.step}.{field}-{token}"
-        keys = [(name, i, *(0 for _ in columns)) for i in range(len(blocks))]
-        futures = work.dispatch.named(keys, _field, [(block, field) for block in blocks])
-        return da.Array(
-            dict(zip(keys, futures, strict=True)),
-            name,
-            chunks=(tuple(rows), *((width,) for width in columns)),
-            dtype=dtype,
-        )
-
-    return DesignMatrix(
-        dense=array("dense", np.float64, layout.dense),
-        codes=array("codes", np.int32, len(layout.levels)),
-        target=array("target", np.float64),
-        weight=array("weight", np.float64),
-        layout=prepared.layout,
-        features=prepared.features,
-        sparse=array("sparse", np.float32, layout.sparse) if prepared.texts else None,
-    )
-
-
-def _field(block: Block, field: str) -> Any:
-    return getattr(block, field)
-
-
-def _design(frame: pd.DataFrame, prepared: Prepared) -> tuple[Block, DesignFacts]:
+def _design(rows: Partition, prepared: Prepared) -> Designed:
     """A chunk's rows that can be learnt from or scored: those with a target and no problem."""
-    table, _ = to_table(frame)
-    columns = to_columns(table)
-    rows = prepared.apply(columns)
+    columns = to_columns(rows.table, prepared.inputs)
+    made = prepared.apply(columns)
     target, weight, usable = prepared.target_and_weight(columns)
     problems = Counter({"no target or weight": int(np.count_nonzero(~usable))})
-    if rows.problems is not None:
-        problems.update(reason for reason in rows.problems[usable] if reason is not None)
-        usable = usable & np.array([reason is None for reason in rows.problems], dtype=bool)
-    sparse = rows.sparse
-    block = Block(rows.dense, rows.codes, target, weight, sparse)
+    if made.problems is not None:
+        problems.update(reason for reason in made.problems[usable] if reason is not None)
+        usable = usable & np.array([reason is None for reason in made.problems], dtype=bool)
+    sparse = made.sparse
+    block = Block(made.dense, made.codes, target, weight, sparse)
     if not usable.all():
         sparse = None if sparse is None else chosen_rows(sparse, usable)
         block = Block(
-            rows.dense[usable], rows.codes[usable], target[usable], weight[usable], sparse
+            made.dense[usable], made.codes[usable], target[usable], weight[usable], sparse
         )
     facts = DesignFacts(
         rows=len(block.target),
         problems={reason: count for reason, count in problems.items() if count},
-        others=tuple(int(count) for count in rows.others),
+        others=tuple(int(count) for count in made.others),
     )
-    return block, facts
+    return Designed(block, facts)
+
+
+def _design_on_disk(rows: Partition, prepared: Prepared) -> Designed:
+    """The same, the block in a file of the worker's."""
+    block, facts = _design(rows, prepared)
+    assert isinstance(block, Block)
+    return Designed(store_block(block), facts)
+
+
+travels_by_name(Designed)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import repeat
 
-import pandas as pd
 from distributed import Future
 
 from lepton_dask.data.content import SourceFile
@@ -21,7 +20,7 @@ from lepton_dask.data.likelihood import (
     unlikely_chunks,
 )
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
-from lepton_dask.data.tables import to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.run.values import PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
@@ -110,9 +109,11 @@ def _likelihoods(
 ) -> tuple[ChunkLikelihood, ...]:
     """A chunk's rows lie in every part that a split made of it: their log-likelihoods add up."""
     sums: dict[SourceChunk, LogLikelihood] = {}
+    # As a task's result the model goes to each worker once, not along with each task.
+    shared = work.dispatch.submit("model", _itself, model)
     for name, profiles in by_part.items():
         found: list[LogLikelihood] = work.gather(
-            work.map("likelihood", log_likelihood, repeat(model), profiles)
+            work.map("likelihood", log_likelihood, repeat(shared), profiles)
         )
         for source, likelihood in zip(_sources(table.parts[name]), found, strict=True):
             sums[source] = sums[source] + likelihood if source in sums else likelihood
@@ -137,6 +138,9 @@ def _sources(part: PartTable) -> Iterator[SourceChunk]:
         seen[file] += 1
 
 
-def _profile(frame: pd.DataFrame) -> Profile:
-    table, _ = to_table(frame)
-    return profile_table(table)
+def _profile(rows: Partition) -> Profile:
+    return profile_table(rows.table)
+
+
+def _itself(model: TableModel) -> TableModel:
+    return model

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from pathlib import Path
 
-import pandas as pd
+from distributed import Future, get_worker
 
+from lepton_dask.data.cached import CachedPartition, cache
 from lepton_dask.data.chunks import Chunk, ChunkSummary, ParsedChunk
 from lepton_dask.data.quarantine import merge_quarantined, too_many_bad
 from lepton_dask.data.read import Read
@@ -19,11 +21,15 @@ from lepton_dask.data.reading import (
     settle_bounds,
 )
 from lepton_dask.data.settle import settle_types
-from lepton_dask.data.tables import to_frame
+from lepton_dask.data.tables import Partition
+from lepton_dask.data.types import Schema
 from lepton_dask.errors import RunError
 from lepton_dask.parts import PARTS
+from lepton_dask.run.memory import is_too_large
 from lepton_dask.run.values import Origin, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
+
+Rows = Partition | CachedPartition
 
 
 def read_table(
@@ -41,17 +47,16 @@ def read_table(
     `max_bad_share` of the rows or of a column's values were set aside.
     """
     chunks = _settle_chunks(work, read, planned)
-    parsed = work.map("parse", parse_chunk, repeat(read), chunks)
-    work.settle(parsed, "chunks read")
-    summaries: list[ChunkSummary] = work.gather(work.map("types", ParsedChunk.summary, parsed))
-    settled = settle_types(read, summaries)
-    conformed = work.map("conform", conform_chunk, repeat(read), parsed, repeat(settled.schema))
-    final: list[ChunkSummary] = work.gather(work.map("types", ParsedChunk.summary, conformed))
+    in_files = is_too_large(work.dispatch, list(dict.fromkeys(chunk.file for chunk in chunks)))
+    partitions = work.map("parse", _parse, repeat(read), chunks, repeat(in_files))
+    types = work.map("types", _summary, chunks, partitions)
+    work.settle(types, "chunks read")
+    found: list[ChunkSummary] = work.gather(types)
+    settled = settle_types(read, found)
+    partitions, final = _conformed(work, read, partitions, found, settled.schema, in_files)
     for warning in settled.warnings:
         work.warn(warning)
     _check_quarantine(work, final, max_bad_share)
-    frames = work.map("rows", _frame, conformed)
-    work.settle(frames, "chunks typed")
     parts: dict[PartName, list[int]] = defaultdict(list)
     for i, chunk in enumerate(chunks):
         parts[chunk.file.part or "all"].append(i)
@@ -59,7 +64,7 @@ def read_table(
     return TableValue(
         parts={
             name: PartTable(
-                partitions=tuple(frames[i] for i in parts[name]),
+                partitions=tuple(partitions[i] for i in parts[name]),
                 files=tuple(chunks[i].file for i in parts[name]),
                 rows=tuple(final[i].rows for i in parts[name]),
                 schema=settled.schema,
@@ -74,6 +79,33 @@ def read_table(
             patterns=patterns,
         ),
     )
+
+
+def _conformed(
+    work: Work,
+    read: Read,
+    partitions: Sequence[Future],
+    found: Sequence[ChunkSummary],
+    schema: Schema,
+    in_files: bool,
+) -> tuple[list[Future], list[ChunkSummary]]:
+    """All chunks in the types of the schema; most are, and stay what they are."""
+    others = [
+        number
+        for number, summary in enumerate(found)
+        if list(summary.types.items()) != list(schema.items())
+    ]
+    chunks = [found[number].chunk for number in others]
+    parsed = [partitions[number] for number in others]
+    made = work.map(
+        "conform", _conform, repeat(read), chunks, parsed, repeat(schema), repeat(in_files)
+    )
+    work.settle(made, "chunks typed")
+    summaries: list[ChunkSummary] = work.gather(work.map("types", _summary, chunks, made))
+    conformed, final = list(partitions), list(found)
+    for number, partition, summary in zip(others, made, summaries, strict=True):
+        conformed[number], final[number] = partition, summary
+    return conformed, final
 
 
 def _settle_chunks(work: Work, read: Read, planned: Sequence[Chunk]) -> list[Chunk]:
@@ -123,5 +155,26 @@ def _check_quarantine(work: Work, summaries: Sequence[ChunkSummary], max_bad_sha
         work.warn(f"column '{column}': {bad.count:,} bad values became missing; the first: {bad}")
 
 
-def _frame(parsed: ParsedChunk) -> pd.DataFrame:
-    return to_frame(parsed.table, parsed.row_numbers)
+def _parse(read: Read, chunk: Chunk, in_files: bool) -> Rows:
+    return _placed(parse_chunk(read, chunk), read, None, in_files)
+
+
+def _conform(read: Read, chunk: Chunk, rows: Rows, schema: Schema, in_files: bool) -> Rows:
+    return _placed(conform_chunk(read, _parsed(chunk, rows), schema), read, schema, in_files)
+
+
+def _placed(parsed: ParsedChunk, read: Read, schema: Schema | None, in_files: bool) -> Rows:
+    """A chunk in the worker's memory, or in a file of its scratch folder, which goes with it."""
+    if in_files:
+        return cache(parsed, read, schema, Path(get_worker().local_directory) / "parsed")
+    return Partition(parsed.table, parsed.row_numbers, parsed.quarantined)
+
+
+def _parsed(chunk: Chunk, rows: Rows) -> ParsedChunk:
+    if isinstance(rows, CachedPartition):
+        rows = rows.loaded()
+    return ParsedChunk(chunk, rows.table, rows.row_numbers, rows.quarantined)
+
+
+def _summary(chunk: Chunk, rows: Rows) -> ChunkSummary:
+    return _parsed(chunk, rows).summary()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import repeat
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lepton_dask.data.split import Split, plan_split, split_parts
@@ -18,7 +17,7 @@ from lepton_dask.data.splits.assignment import (
     PartCodes,
     Rows,
 )
-from lepton_dask.data.tables import to_frame, to_table
+from lepton_dask.data.tables import Partition
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.parts import PARTS, Part
 from lepton_dask.run.values import PartName, PartTable, TableValue
@@ -60,16 +59,16 @@ def _assignment(work: Work, split: Split, whole: PartTable, stems: Sequence[str]
     return plan.decide(statistics)
 
 
-def _rows(frame: pd.DataFrame, stem: str) -> Rows:
-    return Rows(*to_table(frame), stem)
+def _rows(rows: Partition, stem: str) -> Rows:
+    return Rows(rows.table, rows.row_numbers, stem)
 
 
-def _gather(plan: FirstPhase[Statistics], frame: pd.DataFrame, stem: str) -> Statistics:
-    return plan.gather(_rows(frame, stem))
+def _gather(plan: FirstPhase[Statistics], rows: Partition, stem: str) -> Statistics:
+    return plan.gather(_rows(rows, stem))
 
 
-def _assign(assignment: Assignment, frame: pd.DataFrame, stem: str) -> PartCodes:
-    return assignment.assign(_rows(frame, stem))
+def _assign(assignment: Assignment, rows: Partition, stem: str) -> PartCodes:
+    return assignment.assign(_rows(rows, stem))
 
 
 def _counts(codes: PartCodes) -> tuple[int, ...]:
@@ -113,7 +112,6 @@ def _part(
     )
 
 
-def _of_part(frame: pd.DataFrame, codes: PartCodes, code: int) -> pd.DataFrame:
-    table, row_numbers = to_table(frame)
+def _of_part(rows: Partition, codes: PartCodes, code: int) -> Partition:
     mask = codes == code
-    return to_frame(table.filter(pa.array(mask)), row_numbers[mask])
+    return Partition(rows.table.filter(pa.array(mask)), rows.row_numbers[mask])

@@ -19,6 +19,7 @@ from lepton_dask.events import Event
 from lepton_dask.learn.evaluate import Evaluate
 from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.learn.train import Train
+from lepton_dask.plan.models import MEAN
 from lepton_dask.plan.planner import Planning
 from lepton_dask.plan.shapes import TableShape
 from lepton_dask.resources.classes import classify
@@ -136,6 +137,8 @@ def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) 
     limits = running.planning.limits.get(work.step, ())
     value, profile = prepare_table(work, prepare, table, task, limits)
     running.records.profile(work.step, profile)
+    if not looks_at_rows(running.pipeline, work.step):
+        value = replace(value, table=value.table.without_rows())
     prepared = value.prepared
     texts = f" and {counted(len(prepared.texts), 'text')}" if prepared.texts else ""
     return Result(
@@ -176,3 +179,19 @@ def max_bad_share(pipeline: Pipeline, read: str) -> float:
             return step.action.max_bad_share
         behind.add(step.name)
     return MAX_BAD_SHARE
+
+
+def looks_at_rows(pipeline: Pipeline, prepare: str) -> bool:
+    """Whether a step behind a `prepare` takes the rows that it prepared: predict, which adds to
+    them, and an evaluate by a column's values, or against a column as a baseline."""
+    behind = {prepare}
+    for step in pipeline.steps:
+        if behind.isdisjoint(name.partition(".")[0] for name in step.inputs):
+            continue
+        behind.add(step.name)
+        match step.action:
+            case Predict():
+                return True
+            case Evaluate(by=by, baselines=baselines) if by or set(baselines) - {MEAN}:
+                return True
+    return False

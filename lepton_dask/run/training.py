@@ -19,7 +19,7 @@ from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import penalised, weighted
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
-from lepton_dask.learn.train import Train, choose_optimizer
+from lepton_dask.learn.train import Train, choose_optimizer, too_many_parameters
 from lepton_dask.learn.weights import balanced, by_label
 from lepton_dask.run.values import FeaturesValue, ModelValue
 from lepton_dask.run.work import Work
@@ -35,6 +35,9 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     validation = _validation(work, train, features)
     linear = _linear_model(work, train, features, training)
     optimizer, why = choose_optimizer(train, linear.parameters)
+    if words := too_many_parameters(optimizer, linear.parameters):
+        fix = f"use optimizer: {'fista' if train.penalty.l1 else 'lbfgs'}"
+        raise UserError([Mistake((*work.at, "optimizer"), words, fix)])
     work.emit(OptimizerChosen(work.step, optimizer.name, why))
     objective = penalised(linear, train.penalty, features.prepared.feature_columns)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import dask.dataframe as dd
 from distributed import Future
 
 from lepton_dask.artifacts.frames import InputColumn
@@ -17,7 +16,6 @@ from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.read import Read
-from lepton_dask.data.tables import empty_frame
 from lepton_dask.data.types import Schema
 from lepton_dask.learn.descent import Descent
 from lepton_dask.learn.inference import Estimate
@@ -34,22 +32,14 @@ PartName = Part | Literal["all"]
 class PartTable:
     """The rows of one part, on the workers.
 
-    A partition is a chunk: rows of one file in their order. `rows` counts each partition's.
+    A partition is a chunk, a `Partition`: rows of one file in their order. `rows` counts each
+    partition's.
     """
 
     partitions: tuple[Future, ...]
     files: tuple[SourceFile, ...]
     rows: tuple[int, ...]
     schema: Schema
-
-    @property
-    def frame(self) -> dd.DataFrame:
-        """The same as a Dask DataFrame of Arrow columns; its index is the row's number in its
-        file."""
-        meta = empty_frame(self.schema)
-        if not self.partitions:
-            return dd.from_pandas(meta, npartitions=1)
-        return dd.from_delayed(list(self.partitions), meta=meta, verify_meta=False)
 
 
 @dataclass(frozen=True)
@@ -104,6 +94,11 @@ class TableValue:
         """The part that things are fitted on: train, or all rows where nothing is called that."""
         return "train" if "train" in self.parts else next(iter(self.parts))
 
+    def without_rows(self) -> TableValue:
+        """What is known of the table, its rows let go."""
+        parts = {name: replace(part, partitions=()) for name, part in self.parts.items()}
+        return replace(self, parts=parts)
+
     def one_part(self, name: PartName) -> TableValue:
         """One part as a table that is not in parts."""
         return replace(self, parts={"all": self.parts[name]})
@@ -111,7 +106,8 @@ class TableValue:
 
 @dataclass(frozen=True)
 class FeaturesValue:
-    """A prepared table: a design matrix for each part, in shards, and the rows it was made from."""
+    """A prepared table: a design matrix for each part, in shards, and the rows it was made from,
+    where a step behind looks at them."""
 
     table: TableValue
     prepared: Prepared

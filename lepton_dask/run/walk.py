@@ -13,6 +13,7 @@ from lepton_dask.events import StepFinished, StepStarted
 from lepton_dask.run.order import Instruction, Start, begin, finished
 from lepton_dask.run.steps import Result, Running, run_step
 from lepton_dask.run.values import FeaturesValue, StepValue, TableValue
+from lepton_dask.run.warming import warm_up_kernels
 
 POLL_S = 0.2
 MOST_SIDE_BY_SIDE = 16
@@ -33,6 +34,7 @@ def walk(
     tasks: dict[Future[Result], str] = {}
     failing = _Failing(check)
     running = replace(running, dispatch=replace(running.dispatch, check=failing.check))
+    warm_up_kernels(running.dispatch, steps)
     state, instructions = begin({step.name: _needs(step) for step in steps})
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE, thread_name_prefix="step") as pool:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import repeat
 from typing import Any
 
@@ -13,6 +14,9 @@ from distributed import Future
 from lepton_dask.errors import DocumentPath
 from lepton_dask.events import Event, RowsLost, StepProgressed, Warned
 from lepton_dask.learn.sweeps import Dispatch
+
+MERGED = 8
+"""Results that one task merges: a task costs more than most merges do."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,8 @@ class Work:
             level = list(group)
             while len(level) > 1:
                 held.append(level)
-                pairs = len(level) // 2
-                left, right = level[: 2 * pairs : 2], level[1 : 2 * pairs : 2]
-                level = self.map(name, merge, left, right) + level[2 * pairs :]
+                sets = [level[i : i + MERGED] for i in range(0, len(level), MERGED)]
+                level = self.map(name, _merged, repeat(merge), sets)
             tops += level
         return self.gather(tops)
 
@@ -74,3 +77,7 @@ class Work:
     def lost(self, before: int, after: int, reason: str) -> None:
         if after < before:
             self.emit(RowsLost(self.step, before, after, reason))
+
+
+def _merged(merge: Callable[[Any, Any], Any], results: Sequence[Any]) -> Any:
+    return reduce(merge, results)

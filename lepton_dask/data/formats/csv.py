@@ -28,6 +28,16 @@ from lepton_dask.data.types import Schema
 from lepton_dask.data.wanted import Columns, RawChunk, finish
 from lepton_dask.errors import RunError
 
+PARSED_BYTES = 1 << 20
+"""Arrow parses a chunk in blocks of this size: what lies between tokenising and converting stays in
+the processor's cache. 16 MiB of 42 columns took 56 ms in blocks, 185 ms in one piece."""
+
+MOST_IN_A_BYTE = 127
+
+MOST_TEXTS = 10_000
+"""Distinct texts in a block up to which a column is read as a dictionary. Beyond, most texts occur
+once and a dictionary would only be another copy of them."""
+
 
 def plan(read: Read, file: SourceFile, chunk_bytes: int) -> tuple[Chunk, ...]:
     """The file's chunks; one where it is compressed, or in an encoding that cannot be cut."""
@@ -150,23 +160,40 @@ def _read_csv(
     records: bytes,
 ) -> tuple[pa.Table, list[tuple[int, int, int]]]:
     """The table, and (position, expected fields, actual fields) of each malformed record."""
+    if not records.lstrip(b"\r\n"):
+        empty = {name: pa.nulls(0, types.get(name, pa.null())) for name in included}
+        return pa.table(empty), []
+    if not records.endswith((b"\n", b"\r")):
+        records += b"\n"  # or Arrow takes an empty last field for a quoted one
+    try:
+        return _read_in_blocks(read, names, included, types, records, PARSED_BYTES)
+    except pa.ArrowInvalid as error:
+        if "straddl" not in str(error):
+            raise
+    # A record that is longer than a block.
+    return _read_in_blocks(read, names, included, types, records, len(records) + 1)
+
+
+def _read_in_blocks(
+    read: Read,
+    names: tuple[str, ...],
+    included: tuple[str, ...],
+    types: Mapping[str, pa.DataType],
+    records: bytes,
+    block_bytes: int,
+) -> tuple[pa.Table, list[tuple[int, int, int]]]:
+    """What `_read_csv` gives; types are inferred from all blocks, whatever their size."""
     bad: list[tuple[int, int, int]] = []
 
     def skip(row: Any) -> str:
         bad.append((row.number - 1, row.expected_columns, row.actual_columns))
         return "skip"
 
-    if not records.strip(b"\r\n"):
-        empty = {name: pa.nulls(0, types.get(name, pa.null())) for name in included}
-        return pa.table(empty), bad
-    if not records.endswith((b"\n", b"\r")):
-        records += b"\n"  # or Arrow takes an empty last field for a quoted one
     listed = read.missing_values if isinstance(read.missing_values, tuple) else ()
     table = pyarrow.csv.read_csv(
         pa.BufferReader(records),
-        # One block: types are inferred from all of it, and a record may be as long as it.
         pyarrow.csv.ReadOptions(
-            use_threads=False, column_names=list(names), block_size=max(len(records) + 1, 1 << 16)
+            use_threads=False, column_names=list(names), block_size=max(block_bytes, 1 << 16)
         ),
         pyarrow.csv.ParseOptions(
             delimiter=read.separator,
@@ -181,9 +208,26 @@ def _read_csv(
             quoted_strings_can_be_null=False,
             true_values=list(TRUE_VALUES),
             false_values=list(FALSE_VALUES),
+            auto_dict_encode=True,
+            auto_dict_max_cardinality=MOST_TEXTS,
         ),
     )
-    return table, bad
+    # Every block has its own dictionaries.
+    return _narrowed(table.unify_dictionaries().combine_chunks()), bad
+
+
+def _narrowed(table: pa.Table) -> pa.Table:
+    """The table with one byte a row for texts of few values: most of what chunks keep in memory."""
+    for place, column in enumerate(table.columns):
+        if not pa.types.is_dictionary(column.type) or column.num_chunks != 1:
+            continue
+        encoded = column.chunk(0)
+        if len(encoded.dictionary) <= MOST_IN_A_BYTE:
+            narrow = pa.DictionaryArray.from_arrays(
+                encoded.indices.cast(pa.int8()), encoded.dictionary
+            )
+            table = table.set_column(place, table.column_names[place], narrow)
+    return table
 
 
 def _check_quotes(read: Read, chunk: Chunk, records: bytes, start: int) -> None:

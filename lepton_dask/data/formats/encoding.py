@@ -45,6 +45,8 @@ def as_utf8(
             f"is not UTF-8: {start.count(0)} of {len(start)} bytes are NUL",
             "if it is UTF-16, add 'encoding: utf-16-le' (or utf-16-be) to the read step",
         )
+    if codec in ("utf_8", "ascii") and content.isascii():
+        return content
     decoder = codecs.getincrementaldecoder(codec)()
     try:
         text = decoder.decode(content, final=not is_cut)

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.formats.encoding import as_utf8, in_utf8
@@ -21,6 +22,7 @@ from lepton_dask.errors import UserError
 OPENING_BYTES = 1 << 20
 """The header must lie within this many bytes."""
 
+_SHORT_BYTES = 1 << 14
 _NO_BYTES = np.empty(0, np.uint8)
 
 
@@ -46,8 +48,8 @@ def opening(read: Read, file: SourceFile, content: bytes) -> Opening:
     while content[start : start + 1] in (b"\n", b"\r"):  # blank lines before the header
         start += 1
     text = np.frombuffer(content, np.uint8, offset=start) if start < len(content) else _NO_BYTES
-    ends = record_ends(text[:OPENING_BYTES], read.separator, inside=False).positions
-    stop = start + int(ends[0]) + 1 if ends.size else len(content)
+    end = _first_end(text[:OPENING_BYTES], read.separator)
+    stop = len(content) if end is None else start + end + 1
     fields = _fields(read, file, content[start:stop])
     if not read.header:
         return Opening(_given_names(read, file, len(fields)), start)
@@ -56,6 +58,17 @@ def opening(read: Read, file: SourceFile, content: bytes) -> Opening:
     names = tuple(name or f"column_{i + 1}" for i, name in enumerate(fields))
     _check_header(file, names)
     return Opening(names, stop)
+
+
+def _first_end(text: NDArray[np.uint8], separator: str) -> int | None:
+    """Where the first record ends: headers are short, so the first bytes are looked at alone."""
+    for size in (_SHORT_BYTES, text.size):
+        ends = record_ends(text[:size], separator, inside=False).positions
+        # The last bytes may mean something else with what follows: '\r' before '\n', a quote
+        # before a quote.
+        if ends.size and (size >= text.size or ends[0] < size - 2):
+            return int(ends[0])
+    return None
 
 
 def no_row_fits(

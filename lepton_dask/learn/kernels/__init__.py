@@ -6,6 +6,7 @@ Importing this imports no compiler; the first pass does, or `warm_up` ahead of i
 from lepton_dask.learn.kernels.columns import column_sums
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums, ColumnSums
 from lepton_dask.learn.kernels.sweep import linear_predictor, sweep_block
+from lepton_dask.learn.kernels.warming import warm_up
 
 __all__ = [
     "Batch",
@@ -14,4 +15,5 @@ __all__ = [
     "column_sums",
     "linear_predictor",
     "sweep_block",
+    "warm_up",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lepton_dask.learn.kernels.arrays import as_arrays, offsets
 from lepton_dask.learn.kernels.sums import ColumnSums
-from lepton_dask.learn.kernels.sweep import as_arrays, offsets
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block
 
@@ -34,5 +34,7 @@ def column_sums(block: Block, model: LinearModel) -> ColumnSums:
         row_weights = np.repeat(w, np.diff(arrays.starts))
         values = arrays.values.astype(np.float64)
         squares[D - S :] = np.bincount(arrays.columns, row_weights * values * values, minlength=S)
-    target = np.bincount(y.astype(np.int64), w, minlength=K) if K > 1 else np.array([float(w @ y)])
+    target = np.array([float(w @ y)])
+    if K > 1:
+        target = np.bincount(y.astype(np.int64), w, minlength=K).astype(np.float64)
     return ColumnSums(target, float(w @ (y * y)), float(w.sum()), squares)

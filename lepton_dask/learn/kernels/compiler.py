@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
-Compiled = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 CONTRACT = frozenset({"contract"})
 """Fused multiply-adds, and nothing that reorders."""
@@ -23,14 +23,14 @@ REASSOCIATE = frozenset({"contract", "reassoc", "nsz"})
 """For sums alone: their order becomes what SIMD wants. No formula of a loss may have this."""
 
 
-def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callable[..., Compiled]:
+def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callable[[F], F]:
     """Decorates a function that is compiled on its first call, or read from the disk.
 
     It releases the GIL; a division by zero is an infinity or NaN. `inline` is for functions that
     loops become SIMD instructions with.
     """
 
-    def decorate(function: Callable[..., Any]) -> Compiled:
+    def decorate(function: F) -> F:
         options = {
             "nogil": True,
             "error_model": "numpy",
@@ -40,17 +40,18 @@ def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callabl
         try:
             dispatcher = njit(cache=True, **options)(function)
         except RuntimeError:  # "cannot cache function: no locator available for file"
-            return njit(**options)(function)
+            return cast("F", njit(**options)(function))
         # numba drops what it kept when the function's own file changed. A kernel contains what it
         # calls, from other files too: all of them are to count.
-        dispatcher._cache._cache_file._source_stamp = _sources()
-        return dispatcher
+        dispatcher._cache._cache_file._source_stamp = sources()
+        return cast("F", dispatcher)
 
     return decorate
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
+    """A hash of every file that a kernel may contain a part of."""
     digest = hashlib.sha256()
     learn = Path(__file__).parent.parent
     for file in sorted([*learn.glob("kernels/*.py"), *learn.glob("losses/*.py")]):

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lepton_dask.learn.kernels.arrays import Arrays, Dense, Offsets, Values
 from lepton_dask.learn.kernels.compiler import kernel
-from lepton_dask.learn.kernels.pointwise import HUBER_SCALE
+from lepton_dask.learn.kernels.pointwise import HUBER_SCALE, others
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums
-from lepton_dask.learn.kernels.sweep import WHOLE, Arrays, add_sweep, run_rows
+from lepton_dask.learn.kernels.sweep import WHOLE, add_sweep, run_rows
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Huber
 from lepton_dask.matrix import Codes, Floats
@@ -24,12 +25,12 @@ MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 256, 4096
 
 @kernel()
 def scatter(
-    dense: Floats,
+    dense: Dense,
     codes: Codes,
-    offsets: Codes,
-    starts: Codes,
+    offsets: Offsets,
+    starts: Offsets,
     columns: Codes,
-    values: Floats,
+    values: Values,
     start: int,
     h: Floats,
     D: int,
@@ -131,14 +132,12 @@ class ClassHessian:
         K, D = model.outputs, model.layout.coefficients
         self._products = np.zeros((K, K, D + 1, D + 1))
 
-    def add(self, rows: slice, y: Floats, w: Floats, slope: Floats) -> None:
-        """Adds `rows`, of targets y and weights w, where dl/dz is `slope` (m, K)."""
-        p = slope.copy()
-        p[np.arange(len(y)), y.astype(np.int64)] += 1.0
-        size = np.abs(slope)
+    def add(self, rows: slice, w: Floats, p: Floats) -> None:
+        """Adds `rows`, of weights w and class probabilities p (m, K)."""
+        beside = others(p)
         for k in range(self._model.outputs):
             for other in range(k + 1):
-                h = size[:, k] * (1.0 - size[:, k]) if k == other else -p[:, k] * p[:, other]
+                h = p[:, k] * (beside[:, k] if k == other else -p[:, other])
                 add_products(self._arrays, self._model, rows, w * h, self._products[k, other])
 
     def whole(self) -> Floats:

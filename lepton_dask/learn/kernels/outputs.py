@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lepton_dask.learn.kernels.arrays import Arrays, Offsets, Values, plain
 from lepton_dask.learn.kernels.compiler import kernel
 from lepton_dask.learn.kernels.pointwise import evaluate_classes
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums
-from lepton_dask.learn.kernels.sweep import Arrays
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Codes, Floats
 
@@ -25,10 +25,10 @@ MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 64, 4096
 @kernel()
 def add_outputs(
     codes: Codes,
-    offsets: Codes,
-    starts: Codes,
+    offsets: Offsets,
+    starts: Offsets,
     columns: Codes,
-    values: Floats,
+    values: Values,
     start: int,
     T: Floats,
     D: int,
@@ -55,10 +55,10 @@ def add_outputs(
 @kernel()
 def gather_outputs(
     codes: Codes,
-    offsets: Codes,
-    starts: Codes,
+    offsets: Offsets,
+    starts: Offsets,
     columns: Codes,
-    values: Floats,
+    values: Values,
     start: int,
     residual: Floats,
     D: int,
@@ -90,7 +90,7 @@ def sweep_outputs(
 
     D, K, S = model.layout.coefficients, model.outputs, _sparse(arrays, model)
     P = model.layout.dense
-    T = np.ascontiguousarray(theta[: (D + 1) * K]).reshape(D + 1, K)
+    T = plain(theta).reshape(D + 1, K)
     gradient = np.zeros(model.parameters)
     G = gradient.reshape(D + 1, K)
     hessian = ClassHessian(arrays, model) if curvature else None
@@ -106,7 +106,7 @@ def sweep_outputs(
         loss_sum += float(w @ value)
         weight_sum += float(w.sum())
         if hessian is not None:
-            hessian.add(rows, y, w, slope)
+            hessian.add(rows, w, model.loss.inverse_link(z))
         slope *= w[:, None]
         if P:
             G[:P] += arrays.dense[rows].T @ slope
@@ -117,7 +117,7 @@ def sweep_outputs(
 def predict_outputs(arrays: Arrays, model: LinearModel, theta: Floats) -> Floats:
     """z (n, K)."""
     D, K, S = model.layout.coefficients, model.outputs, _sparse(arrays, model)
-    T = np.ascontiguousarray(theta[: (D + 1) * K]).reshape(D + 1, K)
+    T = plain(theta).reshape(D + 1, K)
     z = np.empty((len(arrays.target), K))
     for rows in blocks(arrays, K, Batch(0, 1)):
         z[rows] = _predicted(arrays, rows, T, model.layout.dense, S)

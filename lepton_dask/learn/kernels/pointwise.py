@@ -291,13 +291,19 @@ def curvature(
     """
     y, z = np.asarray(y, dtype=np.float64), np.asarray(z, dtype=np.float64)
     if loss.code == Multinomial.code:
-        slope = _evaluated(loss, y, z, scale, smoothing)[1]
-        size = np.abs(slope)
-        return np.asarray(size * (1.0 - size))
+        p = loss.inverse_link(z)
+        return p * others(p)
     bend = np.empty(len(z))
     a, b = parameters(loss, smoothing)
     curve(loss.code, a, b, scale, y, 0, len(z), z, bend)
     return bend
+
+
+def others(p: Floats) -> Floats:
+    """1 - p of probabilities p (n, K) that sum to 1 in each row, as the sum of the others: so that
+    it keeps its digits where p is nearly 1."""
+    K = p.shape[1]
+    return np.asarray(p @ (1.0 - np.eye(K)))
 
 
 def parameters(loss: Loss, smoothing: float) -> Pair:

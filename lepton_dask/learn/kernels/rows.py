@@ -8,8 +8,8 @@ Sums over columns may be reassociated (SIMD); which ones are depends on the shap
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lepton_dask.learn.kernels.arrays import Dense, Offsets, Values
 from lepton_dask.learn.kernels.compiler import REASSOCIATE, kernel
 from lepton_dask.learn.kernels.pointwise import (
     HUBER,
@@ -19,9 +19,6 @@ from lepton_dask.learn.kernels.pointwise import (
 )
 from lepton_dask.matrix import Codes, Floats
 
-Offsets = NDArray[np.int64]
-Values = NDArray[np.float32]
-
 unsigned = np.uintp
 """Indices that cannot be negative: Python's reading of -1 costs a comparison."""
 
@@ -30,7 +27,7 @@ summing = kernel(REASSOCIATE)
 
 
 @summing
-def add_dense(dense: Floats, start: int, stop: int, theta: Floats, z: Floats) -> None:
+def add_dense(dense: Dense, start: int, stop: int, theta: Floats, z: Floats) -> None:
     """z[i] += sum_j dense[start + i, j] theta[j].
 
     This is where the matrix comes from memory: row after row, one stream, as the processor's
@@ -45,7 +42,7 @@ def add_dense(dense: Floats, start: int, stop: int, theta: Floats, z: Floats) ->
 
 
 @summing
-def gather_dense(dense: Floats, start: int, stop: int, residual: Floats, total: Floats) -> None:
+def gather_dense(dense: Dense, start: int, stop: int, residual: Floats, total: Floats) -> None:
     """total[j] += sum_i residual[i] dense[start + i, j], four rows for one sweep over `total`."""
     P = dense.shape[1]
     i = start
@@ -121,7 +118,7 @@ def gather_entries(
 
 @compiled
 def predict(
-    dense: Floats,
+    dense: Dense,
     codes: Codes,
     offsets: Offsets,
     starts: Offsets,
@@ -144,7 +141,7 @@ def predict(
 
 @compiled
 def sweep(
-    dense: Floats,
+    dense: Dense,
     codes: Codes,
     offsets: Offsets,
     starts: Offsets,

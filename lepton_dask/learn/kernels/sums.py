@@ -14,7 +14,7 @@ from lepton_dask.matrix import Floats
 class NearRows:
     """Rows of a chunk over all columns and the intercept's (m, M), their targets and weights (m,),
     sums of loss and gradient (M,) over the rows that are not among them, and how many there are
-    with those. The sum of two has the rows of one after those of the other."""
+    with those. Joined with another's, its rows stand before the other's."""
 
     rows: Floats
     target: Floats
@@ -23,7 +23,7 @@ class NearRows:
     gradient: Floats
     of: int
 
-    def __add__(self, other: NearRows) -> NearRows:
+    def joined(self, other: NearRows) -> NearRows:
         return NearRows(
             np.concatenate([self.rows, other.rows]),
             np.concatenate([self.target, other.target]),

@@ -12,14 +12,12 @@ with this module.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
+from lepton_dask.learn.kernels.arrays import Arrays, as_arrays, plain
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.matrix import Block, Codes, Floats, Layout
+from lepton_dask.matrix import Block, Floats
 
 RUN_BYTES = 1 << 16
 """Bytes of the matrix in a run of rows: with its vectors it stays in the second-level cache."""
@@ -27,35 +25,6 @@ RUN_BYTES = 1 << 16
 MIN_RUN_ROWS, MAX_RUN_ROWS = 16, 2048
 
 WHOLE = Batch(0, 1)
-
-
-class Arrays(NamedTuple):
-    """A block as the compiled functions take it, in their order of arguments.
-
-    Everything is C-ordered, aligned and read-only: arrays that came over the network may start at
-    any byte or be read-only, and each such kind would be compiled anew.
-    """
-
-    dense: Floats | NDArray[np.float32]
-    codes: Codes
-    offsets: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    columns: Codes
-    values: NDArray[np.float32]
-    target: Floats
-    weight: Floats
-    class_weights: Floats
-
-    def slice(self, rows: slice) -> Arrays:
-        """These rows alone; nothing is copied."""
-        ends = slice(rows.start, rows.stop + 1)
-        return self._replace(
-            dense=self.dense[rows],
-            codes=self.codes[rows],
-            starts=self.starts[ends],
-            target=self.target[rows],
-            weight=self.weight[rows],
-        )
 
 
 # A theta that is too large overflows; the optimizer sees infinite sums, no one needs a warning.
@@ -72,10 +41,11 @@ def sweep_block(
 ) -> ChunkSums:
     """Loss and gradient, and the Hessian where asked, over a chunk, or over a batch of its rows.
 
-    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves. Temporary memory is a run of rows, whatever the
-    chunk's size. A chunk without rows sums to zeros; where the loss is not finite or theta not in
-    its domain (huber: sigma <= 0) it is infinite. The sums depend on the arguments' values and
-    shapes alone: not on alignment, threads or other blocks.
+    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves.
+    Temporary memory is a run of rows, whatever the chunk's size. A chunk without rows sums to
+    zeros; where the loss is not finite or theta not in its domain (huber: sigma <= 0) it is
+    infinite. The sums depend on the arguments' values and shapes alone: not on alignment, threads
+    or other blocks.
     """
     scale = float(theta[-1]) if model.loss.extra else 1.0
     if not scale > 0:
@@ -109,41 +79,14 @@ def linear_predictor(block: Block, model: LinearModel, theta: Floats) -> Floats:
     from lepton_dask.learn.kernels import rows
 
     z = np.empty(n)
-    rows.predict(*arrays[:6], 0, n, np.ascontiguousarray(theta), D, model.layout.sparse, z)
+    rows.predict(*arrays[:6], 0, n, plain(theta), D, model.layout.sparse, z)
     return z
-
-
-def as_arrays(block: Block, model: LinearModel) -> Arrays:
-    """The chunk as the compiled functions take it; nothing is copied where nothing has to be."""
-    sparse = block.sparse
-    return Arrays(
-        _plain(block.dense),
-        _plain(block.codes),
-        _plain(offsets(model.layout)),
-        _plain(np.empty(0, np.int64) if sparse is None else sparse.starts),
-        _plain(np.empty(0, np.int32) if sparse is None else sparse.columns),
-        _plain(np.empty(0, np.float32) if sparse is None else sparse.values),
-        _plain(block.target),
-        _plain(block.weight),
-        _plain(np.array(model.class_weights or (), dtype=np.float64)),
-    )
-
-
-def offsets(layout: Layout) -> NDArray[np.int64]:
-    """Where each code column's coefficients begin among all, shape (Q,)."""
-    return (
-        layout.dense
-        + np.concatenate([[0], np.cumsum(layout.levels)[:-1]]).astype(np.int64)[
-            : len(layout.levels)
-        ]
-    )
 
 
 def run_rows(arrays: Arrays, batch: Batch) -> int:
     """Rows in a run: as many as the cache holds, and not more than a batch may have."""
-    n, P = arrays.dense.shape
-    Q = arrays.codes.shape[1]
-    width = max(1, P * arrays.dense.itemsize + Q * 4 + 4 * 8)
+    n, P = len(arrays.target), arrays.dense.shape[1]
+    width = int(P * arrays.dense.itemsize + arrays.codes.shape[1] * 4 + 4 * 8)
     rows = min(max(RUN_BYTES // width, MIN_RUN_ROWS), MAX_RUN_ROWS)
     return max(1, min(rows, -(-n // batch.of)))
 
@@ -178,7 +121,7 @@ def add_sweep(
     a, b = pointwise.parameters(model.loss, smoothing)
     loss, weight = rows.sweep(
         *arrays,
-        np.ascontiguousarray(theta),
+        plain(theta),
         model.layout.coefficients,
         model.layout.sparse if len(arrays.starts) else 0,
         model.loss.code if code is None else code,
@@ -198,9 +141,3 @@ def _out_of_domain(block: Block, model: LinearModel, curvature: bool) -> ChunkSu
     M = model.parameters
     hessian = np.zeros((M, M)) if curvature else None
     return ChunkSums(np.inf, float(block.weight.sum()), np.zeros(M), hessian)
-
-
-def _plain(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    view = np.require(array, requirements=["C", "A"]).view()
-    view.flags.writeable = False
-    return view

@@ -28,8 +28,8 @@ MAX_HALVINGS = 30
 @dataclass(frozen=True)
 class Query:
     """What an optimizer wants to know next: the objective at `theta` (M,), its Hessian too with
-    `curvature`, its kinks rounded by `smoothing`, over a `batch` of the rows or over all; and with `nearest` that
-    share of the rows themselves, as pieces of the objective."""
+    `curvature`, its kinks rounded by `smoothing`, over a `batch` of the rows or over all; and with
+    `nearest` that share of the rows themselves, as pieces of the objective."""
 
     theta: Floats
     curvature: bool = False

@@ -9,7 +9,6 @@ from pydantic import Field
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.optimizers.base import (
     MAX_HALVINGS,
-    MAX_HESSIAN_PARAMETERS,
     Optimizer,
     Pilot,
     Query,
@@ -27,6 +26,9 @@ HELD = 4_000_000
 LEAST_ROWS = 10
 """Rows a parameter that are brought together at least: their kinks hold the minimum in place."""
 
+MOST_PARAMETERS = 2048
+"""As many rows a parameter of as many parameters take 320 MiB."""
+
 SMOOTHEST, ROUGHEST = 1.0, 0.02
 """mu at the start and at the end of the smooth part, as a share of the objective at the start."""
 
@@ -40,7 +42,7 @@ class InteriorPointState(State):
     """`scale` is the objective at the start, `share` that of the rows that are asked for.
 
     In the smooth part `smooth` is the last evaluation at one mu, and `direction` Newton's step
-    from it. After it `best` is the least objective so far.
+    from it. `lowest` is the greatest lower bound of J so far.
     """
 
     scale: float = 0.0
@@ -75,7 +77,7 @@ class InteriorPoint(Optimizer[InteriorPointState]):
     takes_l1 = True
     takes_kinks = True
     losses = frozenset({"quantile"})
-    most_parameters = MAX_HESSIAN_PARAMETERS
+    most_parameters = MOST_PARAMETERS
 
     gap: float = Field(default=1e-9, gt=0)
 

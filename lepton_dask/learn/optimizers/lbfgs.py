@@ -163,7 +163,7 @@ def preconditioner(pilot: Pilot, curvature: Floats) -> Floats:
     """
     ratio = np.where(pilot.curvature > 0, curvature / np.maximum(pilot.curvature, 1e-300), 1.0)
     shrink = np.sqrt(np.minimum(ratio, 1.0))
-    hessian = pilot.hessian * np.outer(shrink, shrink)
+    hessian: Floats = pilot.hessian * np.outer(shrink, shrink)
     diagonal = np.diagonal(pilot.hessian)
     missing = diagonal * np.maximum(ratio - 1.0, 0.0)
     unseen = (pilot.curvature <= 0) | ~np.isfinite(missing)

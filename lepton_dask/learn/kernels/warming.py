@@ -1,0 +1,26 @@
+"""Compiling ahead of the first pass."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lepton_dask.learn.kernels.sweep import linear_predictor, sweep_block
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.losses import Loss, Multinomial
+from lepton_dask.matrix import Block, Layout
+
+
+def warm_up(loss: Loss, dense: DTypeLike = np.float64, curvature: bool = False) -> None:
+    """Compiles what passes with this loss and type of dense columns need, or reads it from disk.
+
+    It takes seconds once an installation and a fraction of one afterwards. Any number of threads
+    may call it while others do something else, such as parsing files.
+    """
+    outputs = 2 if loss.code == Multinomial.code else 1
+    model = LinearModel(loss, Layout(1, ()), outputs)
+    block = Block(np.zeros((1, 1), dense), np.zeros((1, 0), np.int32), np.ones(1), np.ones(1))
+    theta = np.zeros(model.parameters)
+    theta[len(theta) - loss.extra :] = 1.0
+    sweep_block(block, model, theta, curvature=curvature)
+    linear_predictor(block, model, theta)

@@ -1,0 +1,39 @@
+"""Compiling ahead: workers get their kernels ready while they parse files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from lepton_dask.config.pipeline import Step
+from lepton_dask.learn.losses import Loss
+from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.train import Train
+
+
+def warm_up_kernels(dispatch: Dispatch, steps: Iterable[Step]) -> None:
+    """Has each worker compile, or load, what the steps' trainings will run. Waits for nothing.
+
+    It happens beside the tasks and is none: a task would keep a worker's thread from its files, and
+    one of low priority would come when they are parsed. A worker that comes later compiles when it
+    has to.
+    """
+    losses = []
+    for step in steps:
+        if isinstance(step.action, Train) and step.action.pointwise not in losses:
+            losses.append(step.action.pointwise)
+    if losses:
+        dispatch.client.run(_begin, losses, wait=False, on_error="ignore")
+
+
+def _begin(losses: list[Loss]) -> None:
+    threading.Thread(target=_warm_up, args=(losses,), name="warm-up", daemon=True).start()
+
+
+def _warm_up(losses: list[Loss]) -> None:
+    from lepton_dask.learn.kernels.warming import warm_up
+
+    for loss in losses:
+        warm_up(loss)
+        if loss.smooth:
+            warm_up(loss, curvature=True)

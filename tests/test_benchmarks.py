@@ -1,0 +1,133 @@
+"""The benchmarks' harness, by a toy: what it writes, prints and holds back. Nothing is timed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import harness
+from benchmarks.harness import Agree, Arm, Bench, Case, Run
+
+
+def _arm(name: str, seconds: float, answer: int = 42) -> Arm:
+    return Arm(name, lambda: Run(seconds, answer, {"passes": 3, "data": "memory"}))
+
+
+def _all_42(answers):  # type: ignore[no-untyped-def]
+    return {name: None if each == 42 else f"it says {each}" for name, each in answers.items()}
+
+
+def _toy(tmp_path: Path, arms: list[Arm], agree: Agree = _all_42) -> tuple[dict, list[str]]:
+    said: list[str] = []
+    bench = Bench("toy", 0.5, results=tmp_path, say=said.append)
+    measured = bench.measure(Case("sums", arms, agree))
+    bench.bar("peer / ours", measured.ratio("peer", "ours"), ">=", 2.0)
+    bench.bar("ours / peer", measured.ratio("ours", "peer"), "<=", 0.25)
+    return json.loads(bench.finish().read_text()), said
+
+
+def test_results_have_exactly_the_documented_keys(tmp_path: Path) -> None:
+    written, _ = _toy(tmp_path, [_arm("ours", 1.0), _arm("peer", 3.0)])
+    assert list(written) == ["name", "scale", "machine", "versions", "cases", "bars"]
+    assert (written["name"], written["scale"]) == ("toy", 0.5)
+    assert written["cases"][1] == {
+        "case": "sums",
+        "arm": "peer",
+        "seconds": [3.0, 3.0, 3.0],
+        "values": {"passes": 3, "data": "memory"},
+        "agrees": True,
+    }
+    assert written["bars"][0] == {
+        "id": "peer / ours",
+        "value": 3.0,
+        "op": ">=",
+        "bar": 2.0,
+        "holds": True,
+    }
+
+
+def test_a_bar_holds_by_its_own_operator(tmp_path: Path) -> None:
+    written, said = _toy(tmp_path, [_arm("ours", 1.0), _arm("peer", 3.0)])
+    assert [bar["holds"] for bar in written["bars"]] == [True, False]
+    assert any("does NOT hold" in line for line in said)
+
+
+def test_arms_that_disagree_get_no_times_and_no_bars(tmp_path: Path) -> None:
+    written, said = _toy(tmp_path, [_arm("ours", 1.25), _arm("peer", 3.75, answer=41)])
+    assert [case["seconds"] for case in written["cases"]] == [[], []]
+    assert [case["agrees"] for case in written["cases"]] == [True, False]
+    assert [bar["holds"] for bar in written["bars"]] == [None, None]
+    assert "sums: peer: it says 41" in said
+    assert "1.25" not in "\n".join(said)
+    assert "3.75" not in "\n".join(said)
+
+
+def test_an_answer_that_goes_wrong_in_a_later_turn_takes_the_times_back(tmp_path: Path) -> None:
+    answers = iter([42, 42, 41])
+    peer = Arm("peer", lambda: Run(3.0, next(answers)))
+    written, _ = _toy(tmp_path, [_arm("ours", 1.0), peer])
+    assert [case["agrees"] for case in written["cases"]] == [True, False]
+    assert written["cases"][0]["seconds"] == []
+
+
+def test_a_missing_peer_is_told_in_one_line_and_left_out(tmp_path: Path) -> None:
+    written, said = _toy(tmp_path, [_arm("ours", 1.0), Arm("peer", missing="glum")])
+    assert "sums: peer is left out: glum is not installed" in said
+    assert written["cases"][1] == {
+        "case": "sums",
+        "arm": "peer",
+        "seconds": [],
+        "values": {},
+        "agrees": None,
+    }
+    assert written["bars"][0]["holds"] is None
+
+
+def test_arms_run_in_turn_after_a_warm_run(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def arm(name: str) -> Arm:
+        def run() -> Run:
+            order.append(name)
+            return Run(1.0, 42)
+
+        return Arm(name, run)
+
+    _toy(tmp_path, [arm("ours"), arm("peer")])
+    assert order == ["ours", "peer"] * (1 + harness.REPEATS)
+
+
+def test_without_a_name_the_command_lists_every_benchmark(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.main([]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == list(command.NAMES)
+
+
+@pytest.mark.parametrize("bar", [0.0, 9.0])
+def test_the_command_exits_with_0_whether_or_not_bars_hold(
+    bar: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Toy:
+        @staticmethod
+        def run(bench: Bench) -> None:
+            bench.bar("toy", 1.0, ">=", bar)
+
+    monkeypatch.setattr(command, "import_module", lambda _: Toy)
+    monkeypatch.setattr(harness.Bench.__init__, "__kwdefaults__", _defaults(tmp_path))
+    assert command.main(["passes", "--scale", "0.01"]) == 0
+    written = json.loads((tmp_path / "passes.json").read_text())
+    assert written["bars"][0]["holds"] is (bar < 1)
+
+
+def _defaults(results: Path) -> dict[str, object]:
+    return (harness.Bench.__init__.__kwdefaults__ or {}) | {"results": results}
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["speed"])
