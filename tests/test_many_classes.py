@@ -164,8 +164,7 @@ def test_rows_leave_with_a_probability_for_each_class(
     assert written["prediction"].tolist() == model.predict(test).tolist()
 
     test.drop(columns=["kind", "part"]).to_csv("new.csv", index=False)
-    where = ["--output", "scored.csv", "--scheduler", scheduler]
-    done = lepton("predict", outcome.folder, "new.csv", *where)
+    done = lepton("predict", outcome.folder, "new.csv", "scored.csv", "--scheduler", scheduler)
     assert done.code == 0, done.stderr
     scored = pd.read_csv("scored.csv")
     np.testing.assert_allclose(scored[names], expected, rtol=1e-12)

@@ -17,10 +17,10 @@ The definition, of a text in lower case (`str.lower`), all sums and products mod
   each row has Euclidean length 1. Source of the method: Weinberger et al., "Feature hashing for
   large scale multitask learning", ICML 2009, here without signs.
 
-Presence and not counts: of the utterances of clinc150 and banking77 (l2 1e-5, words 1 to 2,
-characters 2 to 4) presence gives validation accuracies of .919 and .899, 1 + log(count) .918 and
-.900, and the lower objective on both. Characters across words and not within them: .918 and .900
-against .918 and .898.
+Chosen by the accuracy on validation rows of clinc150 and banking77 (l2 1e-5, words 1 to 2,
+characters 2 to 4, 50 iterations, one hash for all): presence .918 and .897 at an objective of .551
+and .460, 1 + log(count) .917 and .896 at .575 and .500; so presence. Characters across words and
+within them are the same to .002, with punctuation and without to .003: so what loses least.
 """
 
 from __future__ import annotations
