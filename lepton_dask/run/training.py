@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from lepton_dask.artifacts.predictor import MULTINOMIAL, Model, Source
 from lepton_dask.artifacts.replay import ReplayStep, leading_to
@@ -17,6 +18,7 @@ from lepton_dask.learn.descent import Descent, Iteration, descend
 from lepton_dask.learn.inference import Dependent, Estimate, estimates
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import penalised, weighted
+from lepton_dask.learn.optimizers import Optimizer, Sgd
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Train, choose_optimizer, too_many_parameters
@@ -35,9 +37,7 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     validation = _validation(work, train, features)
     linear = _linear_model(work, train, features, training)
     optimizer, why = choose_optimizer(train, linear.parameters)
-    if words := too_many_parameters(optimizer, linear.parameters):
-        fix = f"use optimizer: {'fista' if train.penalty.l1 else 'lbfgs'}"
-        raise UserError([Mistake((*work.at, "optimizer"), words, fix)])
+    _check_size(work, train, optimizer, linear, training)
     work.emit(OptimizerChosen(work.step, optimizer.name, why))
     objective = penalised(linear, train.penalty, features.prepared.feature_columns)
 
@@ -68,6 +68,21 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     if train.inference:
         inferred = _inference(work, Sweeps(work.dispatch, training, linear), descent)
     return ModelValue(work.step, train, features, linear, descent, model, inferred)
+
+
+def _check_size(
+    work: Work, train: Train, optimizer: Optimizer[Any], linear: LinearModel, training: Shards
+) -> None:
+    """Raises UserError where the table is too wide, or too short, for the optimizer."""
+    at = (*work.at, "optimizer")
+    if words := too_many_parameters(optimizer, linear.parameters):
+        fix = f"use optimizer: {'fista' if train.penalty.l1 else 'lbfgs'}"
+        if not train.pointwise.smooth:
+            fix = "take fewer columns or levels (minimum_count), or loss: huber"
+        raise UserError([Mistake(at, words, fix)])
+    if isinstance(optimizer, Sgd) and optimizer.batches > training.rows:
+        found = f"{optimizer.batches} batches of {training.rows} rows leave some without a row"
+        raise UserError([Mistake(at, found, f"say sgd: {{batches: {max(1, training.rows // 10)}}}")])
 
 
 def _linear_model(
