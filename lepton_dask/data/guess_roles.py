@@ -39,8 +39,8 @@ SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 @dataclass(frozen=True)
 class TargetGuess:
-    """What is to be learnt: a number (`label` None), one of two labels, all of more, or of very many
-    one against the rest. `counts` are the rows of each label."""
+    """What is to be learnt: a number (`label` None), one of two labels, all of more, or of very
+    many one against the rest. `counts` are the rows of each label."""
 
     column: str
     label: Label | None
