@@ -95,6 +95,7 @@ def test_the_losses_optimizers_and_metrics_are_these():
         "precision",
         "recall",
         "f1",
+        "f1_macro",
         "brier",
         "rmse",
         "mae",
