@@ -198,6 +198,16 @@ def test_the_shortest_least_squares_with_more_columns_than_rows_are_those_of_sci
         np.testing.assert_allclose(own.intercept_, reference.intercept_, rtol=1e-6, atol=1e-8)
 
 
+def test_singular_values_below_tol_count_as_zero_as_in_scikit_learn(data: Data) -> None:
+    near = data.X[:, 1] + 1e-3 * np.random.default_rng(2).normal(size=N)
+    X, y = np.column_stack([data.X, near]), data.target("numbers")
+    for tol in (1e-6, 1e-2):
+        own = ours.LinearRegression(tol=tol).fit(X, y, data.weight)
+        reference = theirs.LinearRegression(tol=tol).fit(X, y, data.weight)
+        np.testing.assert_allclose(own.coef_, reference.coef_, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(own.intercept_, reference.intercept_, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False], ids=["intercept", "no intercept"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
 @pytest.mark.parametrize(
