@@ -19,7 +19,7 @@ from benchmarks.machine import PeakMemory, missing
 
 TOLERANCE = 1e-4
 WORSE = 1e-6
-NEAR = 1e-3
+NEAR = 5e-3
 """How far above the best objective a peer's may be, at the tolerance that it stops at, and count as
 the same model."""
 AREA = 0.94
