@@ -93,7 +93,7 @@ def test_a_run_whose_table_does_not_fit_gives_the_same_from_files(
     held = run(path).folder
     asked: list[int] = []
 
-    def too_large(dispatch: object, files: list[object]) -> bool:
+    def too_large(_dispatch: object, files: list[object]) -> bool:
         asked.append(len(files))
         return True
 
