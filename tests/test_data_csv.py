@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,8 +27,10 @@ from reading_tables import (
     written,
 )
 
+from lepton_dask.data.chunks import Chunk
 from lepton_dask.data.declared import Date, Timestamp
 from lepton_dask.data.files import find_files
+from lepton_dask.data.formats import records
 from lepton_dask.data.head import read_head
 from lepton_dask.data.quarantine import merge_quarantined, too_many_bad
 from lepton_dask.data.read import Read
@@ -423,3 +427,84 @@ def test_every_chunk_is_parsed_with_its_own_numbers(tmp_path: Path):
     chunks = parsed(Read(path=written(tmp_path, content)), 50)
     assert len(chunks) > 4
     assert all(chunk.table["a"].to_pylist() == chunk.row_numbers.tolist() for chunk in chunks)
+
+
+class TestBlocks:
+    """Arrow reads a chunk in blocks; nothing may show where they end."""
+
+    @pytest.fixture(autouse=True)
+    def _small_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("lepton_dask.data.formats.csv.PARSED_BYTES", 1 << 16)
+
+    def test_a_record_may_be_longer_than_a_block(self, tmp_path: Path):
+        long = "y" * 200_000
+        columns = read_text(tmp_path, f'a,b\n1,x\n2,"{long}"\n3,z\n')
+        assert columns == {"a": [1, 2, 3], "b": ["x", long, "z"]}
+
+    def test_types_are_inferred_from_all_blocks(self, tmp_path: Path):
+        lines = [f"00{i}" for i in range(40_000)]
+        columns = read_text(tmp_path, "a,b\n" + "".join(f"{x},1\n" for x in lines) + "x,2.5\n")
+        assert columns["a"] == [*lines, "x"]
+        assert columns["b"] == [1.0] * 40_000 + [2.5]
+
+    def test_malformed_records_keep_their_numbers(self, tmp_path: Path):
+        lines = [f"{i},{'x' * 20}" for i in range(20_000)]
+        lines[3] = lines[19_000] = "1,2,3"
+        found = quarantined(tmp_path, "a,b\n" + "\n".join(lines) + "\n").rows
+        assert (found.count, found.row) == (2, 3)
+        read = Read(path=str(tmp_path / "table.csv"))
+        numbers = [*range(3), *range(4, 19_000), *range(19_001, 20_000)]
+        assert row_numbers_of(read) == numbers
+
+    def test_quoted_newlines_and_texts_are_those_of_the_csv_module(self, tmp_path: Path):
+        rng = np.random.default_rng(0)
+        words = np.array(['say "no"', "two\nlines", "plain", "a,b", "", "?"])
+        rows = words[rng.integers(0, len(words), (40_000, 2))].tolist()
+        stream = io.StringIO()
+        csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+            [["a", "b"], *rows]
+        )
+        columns = read_text(tmp_path, stream.getvalue())
+        assert [list(pair) for pair in zip(columns["a"], columns["b"], strict=True)] == rows
+
+
+class TestDictionaries:
+    def table(self, folder: Path, texts: list[str], **keys: object) -> pa.Table:
+        content = "a\n" + "".join(f"{text}\n" for text in texts)
+        read = Read.model_validate({"path": written(folder, content), **keys})
+        return parsed(read)[0].table
+
+    def test_texts_that_repeat_are_a_dictionary_with_a_byte_a_row(self, tmp_path: Path):
+        column = self.table(tmp_path, ["x", "y", "?"] * 5, missing_values=("?",))["a"]
+        assert column.type == pa.dictionary(pa.int8(), pa.string())
+        assert column.to_pylist() == ["x", "y", None] * 5
+
+    def test_more_texts_than_a_byte_counts_have_wider_indices(self, tmp_path: Path):
+        texts = [f"t{i % 300}" for i in range(3000)]
+        column = self.table(tmp_path, texts)["a"]
+        assert column.type == pa.dictionary(pa.int32(), pa.string())
+        assert column.to_pylist() == texts
+
+    def test_texts_that_do_not_repeat_are_plain(self, tmp_path: Path):
+        texts = [f"t{i}" for i in range(12_000)]
+        column = self.table(tmp_path, texts)["a"]
+        assert column.type == pa.string()
+        assert column.to_pylist() == texts
+
+    def test_a_quoted_text_that_is_listed_as_missing_is_missing_too(self, tmp_path: Path):
+        column = self.table(tmp_path, ["x", '"?"', "?"], missing_values=("?",))["a"]
+        assert column.to_pylist() == ["x", None, None]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("a\n", min_size=1, max_size=40), st.integers(1, 7))
+def test_lines_are_counted_where_they_are_read_as_records_are_found(text: str, block: int):
+    content = np.frombuffer(text.encode(), np.uint8)
+    ends = records.record_ends(content, ",", inside=False).positions
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(records, "_CACHED_BYTES", block)
+        read = Read(path=written(Path(folder), text))
+        [file] = find_files(read, AT, Roots(()))
+        found = records.scan_records(Chunk(file, 0, 0, file.size_bytes), 0, ",")
+    assert found.outside.records == records.count_records(content, ends)
+    assert found.outside.first == (0 if found.outside.records else None)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton_dask.data import levels as levels_module
+from lepton_dask.data import profile as profile_module
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.types import ColumnType
@@ -137,6 +138,24 @@ def test_a_measured_number_has_quantiles_within_its_stated_rank_error() -> None:
     assert profile.rank_error > 0
     rank = np.count_nonzero(values <= profile.quantile(0.25))
     assert abs(rank - 0.25 * len(values)) <= profile.rank_error + 1
+
+
+@pytest.mark.parametrize("span", [200, 10**9])
+def test_quantiles_stay_within_their_rank_error_when_levels_overflow_late(
+    span: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(levels_module, "DISTINCT_CAP", {**DISTINCT_CAP, "integer": 150})
+    monkeypatch.setattr(profile_module, "DISTINCT_CAP", {**DISTINCT_CAP, "integer": 150})
+    values = np.random.default_rng(5).integers(-span // 2, span // 2, 40_000)
+    values[:100] = np.arange(100)
+    parts = [values[:100], values[100:200], values[200:], values[:300]]
+    merged = reduce(merge_profiles, [column(part.tolist()) for part in parts]).columns["x"]
+    assert merged.levels is None
+    every = np.concatenate(parts)
+    for share in (0.1, 0.5, 0.9):
+        found = merged.quantile(share)
+        below, up_to = np.count_nonzero(every < found), np.count_nonzero(every <= found)
+        assert below - merged.rank_error <= share * len(every) <= up_to + merged.rank_error + 1
 
 
 def test_extremes_of_integers_are_exact_beyond_what_a_float_holds() -> None:

@@ -80,3 +80,22 @@ def test_weighted_quantiles_are_those_of_the_repeated_values() -> None:
     values, weights = np.array([1.0, 2.5, 7.0]), np.array([3, 1, 4])
     repeated = np.repeat(values, weights)
     assert weighted_quantiles(values, weights, SHARES) == np.quantile(repeated, SHARES).tolist()
+
+
+def test_numbers_with_counts_are_summarised_without_error() -> None:
+    rng = np.random.default_rng(3)
+    values, counts = np.unique(rng.integers(0, 900, 60_000), return_counts=True)
+    sketch = QuantileSketch.of(values, counts)
+    assert sketch.rank_error == 0
+    assert sketch.count == 60_000
+    items, weights = sketch.items()
+    assert np.repeat(items, weights).tolist() == np.repeat(values, counts).tolist()
+
+
+def test_merged_with_others_they_keep_the_stated_rank_error() -> None:
+    rng = np.random.default_rng(4)
+    repeated, measured = rng.integers(0, 9000, 80_000), rng.normal(4000, 900, 50_000)
+    counted = QuantileSketch.of(*np.unique(repeated.astype(float), return_counts=True))
+    merged = counted.merge(sketch_of(measured))
+    assert merged.rank_error > 0
+    assert_within_stated_error(merged, np.concatenate([repeated, measured]))

@@ -61,6 +61,50 @@ def test_the_area_of_a_numeric_column_is_scikit_learns_on_its_bins(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_an_area_of_a_sample_is_near_that_of_all_rows_and_the_same_each_time() -> None:
+    block = make_block(rows=60_000, dense=3, levels=(4,), seed=2)
+    edges = [np.quantile(block.dense[:, p], np.linspace(0.01, 0.99, 99)) for p in range(3)]
+    widths = [*(len(at) + 1 for at in edges), 4]
+    whole = split_columns(class_counts(block, edges, (4,)), widths)
+    sample = split_columns(class_counts(block, edges, (4,), 10), widths)
+    assert [counts.sum() for counts in sample] == [6000, 6000, 6000, 60_000]
+    assert sample[3].tolist() == whole[3].tolist()
+    assert [area(each) for each in sample] == pytest.approx(
+        [area(each) for each in whole], abs=0.03
+    )
+    again = split_columns(class_counts(block, edges, (4,), 10), widths)
+    assert [each.tolist() for each in again] == [each.tolist() for each in sample]
+
+
+def test_a_number_that_gives_the_answer_away_is_found_where_a_sample_is_looked_at_first(
+    run: Run,
+    write_pipeline: Callable[[str], Path],
+    events: list[Event],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(1)
+    ill = rng.random(4000) < 0.5
+    leak, noise = ill + rng.normal(0, 0.2, 4000), rng.normal(size=4000)
+    frame = pd.DataFrame({"leak": leak, "noise": noise, "y": np.where(ill, "a", "b")})
+    frame.to_csv("rows.csv", index=False)
+    path = write_pipeline(
+        "name: a\nsteps:\n  rows: {read: {path: rows.csv}}\n  features: {prepare: {target: "
+        "{column: y, positive: a}}}\n  model: {train: {loss: logistic, max_passes: 2}}\n"
+    )
+    told = []
+    for rows in (100, 10**9):
+        events.clear()
+        monkeypatch.setattr("lepton_dask.run.suspecting.SCREEN_ROWS", rows)
+        run(path)
+        found = [event.message for event in events if isinstance(event, Warned)]
+        told.append([message for message in found if "ROC AUC" in message])
+    assert told[0] == told[1]
+    assert len(told[0]) == 1
+    assert told[0][0].startswith("column 'leak' alone ranks the training rows")
+
+
 def test_the_area_of_a_category_is_scikit_learns_by_the_training_share(seed: int) -> None:
     training, validation = split_block(make_block(rows=900, seed=seed), [500])
     training = training._replace(codes=np.where(training.codes == 4, 0, training.codes))
