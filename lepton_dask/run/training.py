@@ -82,7 +82,9 @@ def _check_size(
         raise UserError([Mistake(at, words, fix)])
     if isinstance(optimizer, Sgd) and optimizer.batches > training.rows:
         found = f"{optimizer.batches} batches of {training.rows} rows leave some without a row"
-        raise UserError([Mistake(at, found, f"say sgd: {{batches: {max(1, training.rows // 10)}}}")])
+        raise UserError(
+            [Mistake(at, found, f"say sgd: {{batches: {max(1, training.rows // 10)}}}")]
+        )
 
 
 def _linear_model(
