@@ -126,7 +126,8 @@ def test_bad_07_unknown_key_like_none() -> None:
 def test_bad_08_wrong_type() -> None:
     assert told(pipeline(loss="[logistic]", header="1")) == [
         "a.yaml:4:45: header: expected true or false, found the number 1",
-        "a.yaml:9:13: loss: expected one of squared, logistic, found a list",
+        "a.yaml:9:13: loss: expected text or a mapping (keys: squared, logistic, multinomial, "
+        "poisson, gamma, tweedie, huber, quantile), found a list",
     ]
 
 
@@ -249,7 +250,8 @@ def test_bad_16_secret_in_a_message() -> None:
     assert mistakes == [
         "a.yaml:2:7: seed: expected a whole number, found the value of 'x${env.TOKEN}'",
         "a.yaml:7:11: from: unknown step '${env.TOKEN}'; the steps are people, parts, model",
-        "a.yaml:11:13: loss: unknown '${env.TOKEN}'; write squared or logistic",
+        "a.yaml:11:13: loss: unknown '${env.TOKEN}'; write squared, logistic, multinomial, "
+        "poisson, gamma, tweedie, huber or quantile",
     ]
     assert "hunter22" not in "".join(mistakes)
 

@@ -33,26 +33,29 @@ def told(component: type[Component], text: str) -> list[str]:
         (Train, "{loss: logistic, optimizer: ato}",
          ["optimizer: unknown 'ato'; did you mean 'auto'?"]),
         (Train, "{loss: logistic, optimizer: adm}",
-         ["optimizer: unknown 'adm'; write auto, fista, gradient_descent or lbfgs"]),
+         ["optimizer: unknown 'adm'; write auto, normal, newton, prox_newton, "
+          "interior_point, lbfgs, gradient_descent, fista or sgd"]),
         (Train, "{loss: logistic, optimizer: {lbfs: {}}}",
-         ["lbfs: unknown key; did you mean 'lbfgs'? the keys here are fista, "
-          "gradient_descent, lbfgs"]),
+         ["lbfs: unknown key; did you mean 'lbfgs'? the keys here are normal, newton, "
+          "prox_newton, interior_point, lbfgs, gradient_descent, fista, sgd"]),
         (Train, "{loss: logistic, optimizer: {lbfgs: {history: 0}}}",
          ["history: must be greater than 0, found 0"]),
         (Train, "{loss: logistic, optimizer: {lbfgs: {}, gradient_descent: {}}}",
-         ["optimizer: expected one optimizer, found gradient_descent, lbfgs"]),
+         ["optimizer: expected one optimizer, found lbfgs, gradient_descent"]),
         (Train, "{loss: logistic, optimizer: 3}",
-         ["optimizer: expected text or a mapping (keys: fista, gradient_descent, lbfgs), found the "
+         ["optimizer: expected text or a mapping (keys: normal, newton, prox_newton, "
+          "interior_point, lbfgs, gradient_descent, fista, sgd), found the "
           "number 3; write \"3\" for the text"]),
         (Train, "{loss: logistic, penalty: 0.1}",
-         ["penalty: expected a mapping (keys: l1, l2), found the number 0.1"]),
+         ["penalty: expected a mapping (keys: l1, l2, factors), found the number 0.1"]),
         (Train, "{loss: logistic, penalty: }",
-         ["penalty: expected a mapping (keys: l1, l2), found nothing"]),
+         ["penalty: expected a mapping (keys: l1, l2, factors), found nothing"]),
         (Train, "{loss: logistic, max_passes: 1.5}",
          ["max_passes: expected a whole number, found the number 1.5"]),
         (Train, "{loss: logistic, max_passes: true}",
          ["max_passes: expected a whole number, found true"]),
-        (Train, "{}", ["loss: missing key; add 'loss:' (one of squared, logistic)"]),
+        (Train, "{}", ["loss: missing key; add 'loss:' (text or a mapping (keys: squared, "
+          "logistic, multinomial, poisson, gamma, tweedie, huber, quantile))"]),
         (Train, "{los: logistic}",
          ["los: unknown key; did you mean 'loss'? the keys here are loss, class_weight, "
           "penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference"]),

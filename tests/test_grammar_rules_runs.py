@@ -61,7 +61,7 @@ def test_rule_17_references_keep_their_type_and_two_dollars_are_one(
         top="vars: {l1: 1e-3, metrics: [roc_auc, brier]}\n",
     )
     actions = {step.name: step.action.model_dump() for step in made.loaded.pipeline.steps}
-    assert actions["model"]["penalty"] == {"l1": 0.001, "l2": 0.25}
+    assert actions["model"]["penalty"] == {"l1": 0.001, "l2": 0.25, "factors": {}}
     assert actions["scores"]["metrics"] == ("roc_auc", "brier")
     assert actions["out"]["path"] == "a${vars.l1}-b-0.001.csv"
 

@@ -60,7 +60,6 @@ def test_the_area_of_a_numeric_column_is_scikit_learns_on_its_bins(seed: int) ->
         assert area(each) == pytest.approx(max(score, 1 - score), rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
 def test_an_area_of_a_sample_is_near_that_of_all_rows_and_the_same_each_time() -> None:
     block = make_block(rows=60_000, dense=3, levels=(4,), seed=2)
     edges = [np.quantile(block.dense[:, p], np.linspace(0.01, 0.99, 99)) for p in range(3)]
@@ -105,6 +104,7 @@ def test_a_number_that_gives_the_answer_away_is_found_where_a_sample_is_looked_a
     assert told[0][0].startswith("column 'leak' alone ranks the training rows")
 
 
+@pytest.mark.parametrize("seed", range(5))
 def test_the_area_of_a_category_is_scikit_learns_by_the_training_share(seed: int) -> None:
     training, validation = split_block(make_block(rows=900, seed=seed), [500])
     training = training._replace(codes=np.where(training.codes == 4, 0, training.codes))

@@ -97,7 +97,8 @@ def _fix(wanted: Sequence[str], node: Node) -> str:
 
 def unknown_name(node: ScalarNode, names: Sequence[str], path: DocumentPath) -> Mistake:
     """A text where only `names` may stand."""
-    near = nearest(str(node.value), names)
+    # What a secret is like would tell of it.
+    near = None if node.secret else nearest(str(node.value), names)
     fix = f"did you mean '{near}'?" if near else f"write {alternatives(names)}"
     return Mistake(path, f"unknown {value_text(node)}", fix)
 

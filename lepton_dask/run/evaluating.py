@@ -39,7 +39,7 @@ def evaluate_models(
     candidates = [_candidate(work, evaluate, value, metrics) for value in models]
     best = _chosen(work, evaluate, candidates)
     baselines = {
-        name: baseline_scores(work, name, best.value, metrics) for name in _baseline_names(evaluate)
+        name: baseline_scores(work, name, best.value, metrics) for name in baseline_names(evaluate)
     }
     value = _with_threshold(best)
     by = scores_by_level(work, evaluate.by, value, metrics) if evaluate.by else {}
@@ -135,7 +135,8 @@ def _with_threshold(best: _Candidate) -> ModelValue:
     return replace(best.value, model=replace(best.value.model, threshold=best.threshold))
 
 
-def _baseline_names(evaluate: Evaluate) -> list[str]:
+def baseline_names(evaluate: Evaluate) -> list[str]:
+    """What a model is compared with, each once, in order."""
     better = [name for goal in evaluate.goals for name in goal.better_than]
     return list(dict.fromkeys([*evaluate.baselines, *better]))
 

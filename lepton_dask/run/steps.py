@@ -25,7 +25,7 @@ from lepton_dask.plan.shapes import TableShape
 from lepton_dask.resources.classes import classify
 from lepton_dask.run.cleaning import clean_table
 from lepton_dask.run.deriving import derive_table
-from lepton_dask.run.evaluating import evaluate_models
+from lepton_dask.run.evaluating import baseline_names, evaluate_models
 from lepton_dask.run.joining import join_tables
 from lepton_dask.run.predicting import predict_part, write_table
 from lepton_dask.run.preparing import prepare_table
@@ -192,6 +192,6 @@ def looks_at_rows(pipeline: Pipeline, prepare: str) -> bool:
         match step.action:
             case Predict():
                 return True
-            case Evaluate(by=by, baselines=baselines) if by or set(baselines) - {MEAN}:
+            case Evaluate() as evaluate if evaluate.by or set(baseline_names(evaluate)) - {MEAN}:
                 return True
     return False
