@@ -17,6 +17,10 @@ COMMENT_COLUMN = 40
 """Where comments start, so that they stand in a line below each other."""
 
 L2, L2_WIDE, L2_PROSE = "1.0e-3", "1.0", "1.0e-5"
+
+TOLERANCE_PROSE = "3.0e-4"
+"""Of 77 intents of a bank the accuracy stood still from there on, and the passes doubled."""
+
 LEAST_ROWS_A_COLUMN = 2
 """With fewer rows for each column the penalty has to do the work."""
 
@@ -189,8 +193,9 @@ def _model(initial: Initial) -> Iterator[str]:
     )
     if initial.prose:
         l2, why = L2_PROSE, "rows of hashed text have length 1, so a small penalty is enough"
+    settled = f", tolerance: {TOLERANCE_PROSE}" if initial.prose else ""
     yield f"  # The target is {learnt}; {why}."
-    yield f"  model: {{train: {{loss: {loss}, penalty: {{l2: {l2}}}}}}}"
+    yield f"  model: {{train: {{loss: {loss}, penalty: {{l2: {l2}}}{settled}}}}}"
     yield f"  scores: {{evaluate: {{metrics: [{metrics}], baselines: [mean]}}}}"
 
 

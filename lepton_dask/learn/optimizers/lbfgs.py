@@ -16,6 +16,11 @@ from lepton_dask.matrix import Floats
 LEAST_CURVATURE = 1e-14
 """A pair whose s'y falls below this share of |s| |y| is rounding, and not remembered."""
 
+MOST_PAIR_BYTES = 1 << 28
+"""Of all pairs together. With 5 M parameters 30 pairs are 2.4 GB, and a step costs more than the
+pass that it may save."""
+
+LEAST_HISTORY = 4
 MAX_IDLE = 10
 
 
@@ -116,7 +121,7 @@ class Lbfgs(Optimizer[LbfgsState]):
         curvature = float(s @ y)
         pairs = state.pairs
         if curvature > LEAST_CURVATURE * float(np.linalg.norm(s) * np.linalg.norm(y)):
-            pairs = (*pairs, Pair(s, y, curvature))[-self.history :]
+            pairs = (*pairs, Pair(s, y, curvature))[-self._kept(len(s)) :]
         better = new.value < state.least_value or new.gradient_norm < state.least_norm
         return replace(
             state,
@@ -127,6 +132,10 @@ class Lbfgs(Optimizer[LbfgsState]):
             least_norm=min(new.gradient_norm, state.least_norm),
             idle=0 if better else state.idle + 1,
         )
+
+    def _kept(self, parameters: int) -> int:
+        """How many pairs of so many parameters are remembered."""
+        return min(self.history, max(LEAST_HISTORY, MOST_PAIR_BYTES // (16 * parameters)))
 
 
 def _search(state: LbfgsState) -> LbfgsState:
