@@ -82,7 +82,7 @@ def estimates(
     phi = 1.0
     if model.loss.name not in FIXED_DISPERSION:
         phi = information.pearson / max(1, information.rows - len(kept))
-    errors = dict(zip(kept.tolist(), np.sqrt(phi * np.diag(covariance)), strict=True))
+    errors = dict(zip(kept.tolist(), np.sqrt(phi * np.diag(covariance)).tolist(), strict=True))
     return tuple(
         _estimate(name, float(told[i]), errors.get(i), "reference" if i in references else "no row")
         for i, name in enumerate(names)

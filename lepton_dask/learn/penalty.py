@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class Penalty(Component):
 
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
-    factors: dict[str, float] = Field(default_factory=dict)
+    factors: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
     @property
     def smooth(self) -> bool:

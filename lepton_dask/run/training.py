@@ -39,7 +39,9 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     optimizer, why = choose_optimizer(train, linear.parameters)
     _check_size(work, train, optimizer, linear, training)
     work.emit(OptimizerChosen(work.step, optimizer.name, why))
-    objective = penalised(linear, train.penalty, features.prepared.feature_columns)
+    columns = features.prepared.feature_columns
+    _check_factors(work, train, columns)
+    objective = penalised(linear, train.penalty, columns)
 
     def heard(each: Iteration) -> None:
         work.emit(
@@ -85,6 +87,23 @@ def _check_size(
         raise UserError(
             [Mistake(at, found, f"say sgd: {{batches: {max(1, training.rows // 10)}}}")]
         )
+
+
+def _check_factors(work: Work, train: Train, columns: Sequence[str]) -> None:
+    """Raises UserError where a factor is for a column that nothing is learnt from."""
+    known = tuple(dict.fromkeys(columns))
+    mistakes = [
+        Mistake(
+            (*work.at, "penalty", "factors", name),
+            f"'{name}' is no column that is learnt from",
+            did_you_mean(name, known),
+            at_key=True,
+        )
+        for name in train.penalty.factors
+        if name not in known
+    ]
+    if mistakes:
+        raise UserError(mistakes)
 
 
 def _linear_model(
