@@ -87,9 +87,7 @@ class Profiled:
 
 def profile_parts(work: Work, table: TableValue) -> Profiled:
     """One pass over the rows; warns of chunks that are far less likely than the rest."""
-    by_part = {
-        name: work.map("profile", _profile, part.partitions) for name, part in table.parts.items()
-    }
+    by_part = {name: _profiles(work, part) for name, part in table.parts.items()}
     work.settle([future for futures in by_part.values() for future in futures], "chunks profiled")
     merged = work.reduce("merge", merge_profiles, list(by_part.values()))
     parts = dict(zip(by_part, merged, strict=True))
@@ -99,6 +97,19 @@ def profile_parts(work: Work, table: TableValue) -> Profiled:
         if chunk.unlikely is not None:
             work.warn(str(chunk))
     return Profiled(whole, parts[table.training()], chunks)
+
+
+def _profiles(work: Work, part: PartTable) -> list[Future]:
+    """One of each partition: begun when it was read, or now."""
+    others = [rows for rows in part.partitions if rows.key not in part.profiles]
+    begun = {
+        **part.profiles,
+        **{
+            rows.key: made
+            for rows, made in zip(others, work.map("profile", _profile, others), strict=True)
+        },
+    }
+    return [begun[rows.key] for rows in part.partitions]
 
 
 def _likelihoods(
