@@ -116,11 +116,12 @@ class Dispatch:
     def where_they_lie(
         self,
         name: str,
-        function: Callable[[Any, Any], Any],
+        function: Callable[..., Any],
         futures: Sequence[Future],
-        arguments: Sequence[Any],
+        *arguments: Sequence[Any],
     ) -> list[Any]:
-        """function(result, argument) of each finished future, by one task a worker thread."""
+        """function(result, arguments[0][i], ...) of each finished future i, by one task a worker
+        thread."""
         if not futures:
             return []
         groups = _by_thread(self.client, futures)
@@ -130,7 +131,7 @@ class Dispatch:
                 _each,
                 function,
                 [futures[number] for number in numbers],
-                [arguments[number] for number in numbers],
+                [[argument[number] for argument in arguments] for number in numbers],
                 on=address,
             )
             for address, numbers in groups
@@ -346,9 +347,9 @@ class Sweeps:
 
 
 def _each(
-    function: Callable[[Any, Any], Any], results: Sequence[Any], arguments: Sequence[Any]
+    function: Callable[..., Any], results: Sequence[Any], arguments: Sequence[Sequence[Any]]
 ) -> list[Any]:
-    return [function(*each) for each in zip(results, arguments, strict=True)]
+    return [function(result, *others) for result, others in zip(results, arguments, strict=True)]
 
 
 def in_chunk_order(chunks: Sequence[Sequence[int]], results: Sequence[Sequence[T]]) -> list[T]:

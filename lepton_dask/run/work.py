@@ -47,13 +47,13 @@ class Work:
     def where_they_lie(
         self,
         name: str,
-        function: Callable[[Any, Any], Any],
+        function: Callable[..., Any],
         futures: Sequence[Future],
-        arguments: Sequence[Any],
+        *arguments: Sequence[Any],
     ) -> list[Any]:
-        """The few bytes function(result, argument) of each finished future, by one task a worker
-        thread, which moves nothing."""
-        return self.dispatch.where_they_lie(name, function, futures, arguments)
+        """The few bytes function(result, arguments[0][i], ...) of each finished future i, by one
+        task a worker thread, which moves nothing."""
+        return self.dispatch.where_they_lie(name, function, futures, *arguments)
 
     def settle(self, futures: Sequence[Future], note: str) -> None:
         """Returns when the tasks are done, telling how many are."""
