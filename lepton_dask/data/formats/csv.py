@@ -241,16 +241,19 @@ def _read_in_blocks(
 
 def _narrowed(table: pa.Table) -> pa.Table:
     """The table with one byte a row for texts of few values: most of what chunks keep in memory."""
-    for place, column in enumerate(table.columns):
-        if not pa.types.is_dictionary(column.type) or column.num_chunks != 1:
-            continue
-        encoded = column.chunk(0)
-        if len(encoded.dictionary) <= MOST_IN_A_BYTE:
-            narrow = pa.DictionaryArray.from_arrays(
-                encoded.indices.cast(pa.int8()), encoded.dictionary
-            )
-            table = table.set_column(place, table.column_names[place], narrow)
-    return table
+    columns = [_narrow(column) for column in table.columns]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _narrow(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if not pa.types.is_dictionary(column.type) or column.num_chunks != 1:
+        return column
+    encoded = column.chunk(0)
+    if len(encoded.dictionary) > MOST_IN_A_BYTE:
+        return column
+    # They fit and lie within the dictionary: Arrow made them, so nothing is checked again.
+    indices = encoded.indices.cast(pa.int8(), safe=False)
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary, safe=False)
 
 
 def _check_quotes(read: Read, chunk: Chunk, records: bytes, start: int) -> None:
