@@ -309,6 +309,36 @@ def test_33_a_newline_in_quotes_at_a_chunks_edge_is_read_whole(
     assert outcome.warnings == []
 
 
+@pytest.mark.parametrize("chunk_bytes", [15, 40, 64])
+def test_quotes_behind_many_chunks_without_leave_every_row_in_its_place(
+    ran: Ran, small_chunks: SmallChunks, chunk_bytes: int
+) -> None:
+    texts = ["a"] * 30 + ["b,\n1,c\n2,d", "e"] + ["f"] * 30
+    lines = [f'{i},"{text}"' if "," in text else f"{i},{text}" for i, text in enumerate(texts)]
+    write("a.csv", "\n".join(["x,y", *lines[:50], "short", *lines[50:]]))
+    small_chunks(chunk_bytes)
+    outcome = ran("a.csv", max_bad_share=0.1)
+    assert outcome.done.code == 0, outcome.done.stderr
+    assert outcome.rows == {"x": [str(i) for i in range(62)], "y": texts}
+    assert outcome.warnings == [
+        "1 malformed rows were left out; the first: a.csv, row 50: expected 2 fields, found 1"
+    ]
+
+
+@pytest.mark.parametrize("chunk_bytes", [15, 64])
+def test_a_bad_row_in_a_later_chunk_is_told_by_its_number_in_the_file(
+    ran: Ran, small_chunks: SmallChunks, chunk_bytes: int
+) -> None:
+    write("a.csv", "x,y\n" + "1,2\n" * 30 + "\n" + "3\n" + "4,inf\n" + "4,5\n" * 20)
+    small_chunks(chunk_bytes)
+    outcome = ran("a.csv", max_bad_share=0.1)
+    assert outcome.done.code == 0, outcome.done.stderr
+    assert outcome.warnings == [
+        "1 malformed rows were left out; the first: a.csv, row 30: expected 2 fields, found 1",
+        "column 'y': 1 bad values became missing; the first: a.csv, row 31: inf is not finite",
+    ]
+
+
 def test_35_an_integer_in_one_file_and_text_in_another_is_refused(refused: Refused) -> None:
     write("a.csv", "x\n1\n")
     write("b.csv", "x\nunknown\n")

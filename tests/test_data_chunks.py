@@ -17,9 +17,16 @@ from reading_tables import AT, columns_of, parsed, written
 from lepton_dask.data.files import find_files
 from lepton_dask.data.formats.records import count_records, record_ends
 from lepton_dask.data.read import Read
-from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
+from lepton_dask.data.reading import (
+    can_be_parsed_cut,
+    needs_scan,
+    parse_cut,
+    plan_chunks,
+    scan_chunk,
+    settle_bounds,
+)
 from lepton_dask.data.roots import Roots
-from lepton_dask.data.tables import Partition, empty_partition, to_frame
+from lepton_dask.data.tables import Partition, empty_partition, plain_table, to_frame
 from lepton_dask.data.types import ColumnType
 from lepton_dask.errors import UserError
 
@@ -102,6 +109,39 @@ def test_chunks_cover_the_file_without_gaps_and_count_their_rows(tmp_path: Path)
     assert sum(chunk.rows or 0 for chunk in chunks) == 30
     firsts = [chunk.first_row for chunk in chunks]
     assert firsts == np.cumsum([0] + [chunk.rows or 0 for chunk in chunks[:-1]]).tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lines=st.lists(st.sampled_from(["1,x", "2.5,yy", ",", "", "1,2,3", "a\0,b", "é,ü", "7"])),
+    last=st.sampled_from(["", "3,z"]),
+    chunk_bytes=st.integers(1, 40),
+)
+def test_chunks_that_find_their_own_bounds_are_those_of_a_scan(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], last: str, chunk_bytes: int
+):
+    content = "\n".join(["a,b", "0,w", *lines, last])
+    read = Read(path=written(tmp_path_factory.mktemp("cut"), content))
+    (file,) = find_files(read, AT, Roots(()))
+    planned = [c for c in plan_chunks(read, file, chunk_bytes) if can_be_parsed_cut(read, c)]
+    cut = {chunk.index: parse_cut(read, chunk) for chunk in planned}
+    assert [found.scan if found else None for found in cut.values()] == [
+        scan_chunk(read, chunk) for chunk in planned
+    ]
+    for expected in parsed(read, chunk_bytes) if planned else []:
+        found = cut[expected.chunk.index]
+        assert found is not None
+        first_row = expected.chunk.first_row or 0
+        assert plain_table(found.parsed.table).equals(plain_table(expected.table))
+        assert (found.parsed.row_numbers + first_row).tolist() == expected.row_numbers.tolist()
+        assert found.parsed.quarantined.moved(first_row) == expected.quarantined
+
+
+def test_a_chunk_with_quotes_or_carriage_returns_has_to_be_scanned_for(tmp_path: Path):
+    for name, content in {"q": '1,"x"\n' * 9, "r": "1,x\r\n" * 9}.items():
+        read = Read(path=written(tmp_path, "a,b\n" + content, f"{name}.csv"))
+        (file,) = find_files(read, AT, Roots(()))
+        assert [parse_cut(read, chunk) for chunk in plan_chunks(read, file, 30)] == [None, None]
 
 
 def test_a_record_longer_than_many_chunks_is_one(tmp_path: Path):

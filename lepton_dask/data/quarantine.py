@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,13 @@ class Quarantined:
 
     rows: Bad | None = None
     values: Mapping[str, Bad] = field(default_factory=dict)
+
+    def moved(self, rows: int) -> Quarantined:
+        """The same of rows whose numbers are higher by `rows`."""
+        if not rows:
+            return self
+        values = {name: replace(bad, row=bad.row + rows) for name, bad in self.values.items()}
+        return Quarantined(self.rows and replace(self.rows, row=self.rows.row + rows), values)
 
 
 NOTHING = Quarantined()

@@ -3,6 +3,7 @@
     plan_chunks    driver   bounds, from sizes and Parquet footers
     scan_chunk     workers  only for files of several text chunks (`needs_scan`)
     settle_bounds  driver   exact bounds, row numbers, counts
+    parse_cut      workers  a scan and the rows in one, where the text has no quotes
     parse_chunk    workers  rows, of declared and inferred types
     settle_types   driver   one schema (in settle.py)
     conform_chunk  workers  rows of that schema; parsed again only where a column turned out as text
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -29,6 +31,7 @@ from lepton_dask.data.quarantine import Bad, Quarantined, merge_quarantined
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.data.wanted import RawChunk, finish
+from lepton_dask.errors import LeptonError
 
 
 def plan_chunks(read: Read, file: SourceFile, chunk_bytes: int = CHUNK_BYTES) -> tuple[Chunk, ...]:
@@ -56,6 +59,33 @@ def needs_scan(chunks: Sequence[Chunk]) -> bool:
 def scan_chunk(read: Read, chunk: Chunk) -> Scan:
     """Where records start and end in one chunk of a text file, and how many there are."""
     return jsonl.scan(chunk) if chunk.file.format == "jsonl" else csv.scan(read, chunk)
+
+
+class CutChunk(NamedTuple):
+    """A chunk that was parsed before the chunks in front of it were counted: its rows are numbered
+    from 0."""
+
+    parsed: ParsedChunk
+    scan: Scan
+
+
+def can_be_parsed_cut(read: Read, chunk: Chunk) -> bool:
+    """Whether `parse_cut` may be tried: where nothing but messages needs the rows' numbers."""
+    is_plain = chunk.file.format == "csv" and not chunk.is_settled
+    return is_plain and read.rows is None and read.row_number is None
+
+
+def parse_cut(read: Read, chunk: Chunk) -> CutChunk | None:
+    """The rows of a chunk that is not settled.
+
+    None where only a scan of the file tells where its records are, or where they cannot be read:
+    whoever parses the settled chunk hears why.
+    """
+    try:
+        found = csv.parse_cut(read, chunk)
+        return None if found is None else CutChunk(finish(read, chunk, found.raw), found.scan)
+    except LeptonError:
+        return None
 
 
 def settle_bounds(read: Read, chunks: Sequence[Chunk], scans: Sequence[Scan]) -> tuple[Chunk, ...]:

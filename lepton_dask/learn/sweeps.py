@@ -113,6 +113,31 @@ class Dispatch:
         """The results, in order. Raises what a task raised, in the error tree's words."""
         return list(self._await(self.client.gather(list(futures), asynchronous=True)))
 
+    def where_they_lie(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        futures: Sequence[Future],
+        *arguments: Sequence[Any],
+    ) -> list[Any]:
+        """function(result, arguments[0][i], ...) of each finished future i, by one task a worker
+        thread."""
+        if not futures:
+            return []
+        groups = _by_thread(self.client, futures)
+        asked = [
+            self.submit(
+                name,
+                _each,
+                function,
+                [futures[number] for number in numbers],
+                [[argument[number] for argument in arguments] for number in numbers],
+                on=address,
+            )
+            for address, numbers in groups
+        ]
+        return in_chunk_order([numbers for _, numbers in groups], self.gather(asked))
+
     def wait(
         self, futures: Sequence[Future], progressed: Callable[[int], None] = lambda _: None
     ) -> None:
@@ -319,6 +344,12 @@ class Sweeps:
         ]
         futures = self.dispatch.starmap(name, shard_sums, tasks)
         return added_shards(shards.chunks, self.dispatch.gather(futures))
+
+
+def _each(
+    function: Callable[..., Any], results: Sequence[Any], arguments: Sequence[Sequence[Any]]
+) -> list[Any]:
+    return [function(result, *others) for result, others in zip(results, arguments, strict=True)]
 
 
 def in_chunk_order(chunks: Sequence[Sequence[int]], results: Sequence[Sequence[T]]) -> list[T]:

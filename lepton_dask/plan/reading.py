@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 from dask.utils import format_bytes
 
 from lepton_dask.data.chunks import CHUNK_BYTES, Chunk
@@ -19,11 +22,15 @@ from lepton_dask.plan.drawn import Drawn, type_name
 from lepton_dask.plan.planned import PlannedColumn
 from lepton_dask.plan.shapes import TableShape
 
+MOST_HEADS = 8
+"""Heads looked at side by side: files may be far away, and Arrow lets go of the interpreter."""
+
 
 def draw_read(read: Read, name: str, at: DocumentPath, roots: Roots) -> Drawn:
     """Opens footers and heads, and nothing else. Raises UserError, RunError for damaged files."""
     files = find_files(read, at, roots)
-    heads = [read_head(read, file) for file in files]
+    with ThreadPoolExecutor(MOST_HEADS, thread_name_prefix="head") as pool:
+        heads = list(pool.map(partial(read_head, read), files))
     settled = settle_types(read, [head.summary for head in heads])
     chunks = tuple(chunk for file in files for chunk in plan_chunks(read, file))
     rows = sum(head.expected_rows for head in heads)

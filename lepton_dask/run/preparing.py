@@ -28,7 +28,7 @@ from lepton_dask.matrix import Block
 from lepton_dask.run.deriving import evaluate_columns
 from lepton_dask.run.hashing import touched_buckets
 from lepton_dask.run.memory import matrix_fits
-from lepton_dask.run.profiling import profile_parts
+from lepton_dask.run.profiling import begin_profile
 from lepton_dask.run.suspecting import suspect
 from lepton_dask.run.values import FeaturesValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
@@ -68,17 +68,22 @@ def prepare_table(
     if mistakes:
         raise UserError(mistakes)
     table = _with_target(work, prepare, table)
-    profiled = profile_parts(work, table)
-    fitted = fit(
-        treated,
-        prepare,
-        profiled.whole,
-        profiled.training,
-        at=work.at,
-        task=task,
-        limits=limits,
-        touched=touched_buckets(work, treated, table.parts[table.training()]),
-    )
+    profiling = begin_profile(work, table)
+    try:
+        fitted = fit(
+            treated,
+            prepare,
+            profiling.whole,
+            profiling.training,
+            at=work.at,
+            task=task,
+            limits=limits,
+            touched=touched_buckets(work, treated, table.parts[table.training()]),
+        )
+    except UserError:
+        # A chunk that is unlike the others may be why.
+        profiling.finish(work, table)
+        raise
     for warning in fitted.warnings:
         work.warn(warning)
     design = _design
@@ -89,6 +94,7 @@ def prepare_table(
         for name, part in table.parts.items()
     }
     value = FeaturesValue(table, fitted.prepared, shards)
+    profiled = profiling.finish(work, table)
     suspect(work, value, profiled.whole, profiled.training)
     return value, profiled.to_json()
 
@@ -118,13 +124,15 @@ def _shards(
 ) -> Shards:
     """The part's design matrix. A chunk's block is one task's result, and nothing else holds it."""
     chunks = work.map("design", design, part.partitions, repeat(prepared))
-    # At once: so each is taken from its chunk as soon as that is there.
-    picked = work.pick("facts", chunks, 1)
-    work.settle(picked, f"{name} chunks prepared")
-    facts: list[DesignFacts] = work.gather(picked)
+    work.settle(chunks, f"{name} chunks prepared")
+    facts: list[DesignFacts] = work.where_they_lie("facts", _facts, chunks)
     _tell(work, name, part, prepared, facts)
     rows = sum(each.rows for each in facts)
     return Shards.of_blocks(work.dispatch, chunks, prepared.layout, prepared.features, rows)
+
+
+def _facts(designed: Designed) -> DesignFacts:
+    return designed.facts
 
 
 def _tell(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import repeat
+from itertools import chain, repeat
 
 from distributed import Future
 
@@ -22,7 +22,7 @@ from lepton_dask.data.likelihood import (
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.tables import Partition
 from lepton_dask.run.values import PartName, PartTable, TableValue
-from lepton_dask.run.work import Work
+from lepton_dask.run.work import MERGED, Work
 
 
 @dataclass(frozen=True)
@@ -85,39 +85,76 @@ class Profiled:
         }
 
 
+@dataclass(frozen=True)
+class Profiling:
+    """The profiles, while the chunks' likelihoods are still computed: `likelihoods` yields those
+    of each part's chunks, in lists of up to MERGED."""
+
+    whole: Profile
+    training: Profile
+    model: TableModel
+    profiles: Mapping[PartName, Sequence[Future]]
+    likelihoods: Mapping[PartName, Sequence[Future]]
+
+    def finish(self, work: Work, table: TableValue) -> Profiled:
+        """Warns of chunks that are far less likely than the rest."""
+        chunks = _likelihoods(work, table, self)
+        for chunk in chunks:
+            if chunk.unlikely is not None:
+                work.warn(str(chunk))
+        return Profiled(self.whole, self.training, chunks)
+
+
 def profile_parts(work: Work, table: TableValue) -> Profiled:
     """One pass over the rows; warns of chunks that are far less likely than the rest."""
-    by_part = {
-        name: work.map("profile", _profile, part.partitions) for name, part in table.parts.items()
-    }
+    return begin_profile(work, table).finish(work, table)
+
+
+def begin_profile(work: Work, table: TableValue) -> Profiling:
+    """One pass over the rows. Nothing that is prepared depends on how likely the chunks are."""
+    by_part = {name: _profiles(work, part) for name, part in table.parts.items()}
     work.settle([future for futures in by_part.values() for future in futures], "chunks profiled")
     merged = work.reduce("merge", merge_profiles, list(by_part.values()))
     parts = dict(zip(by_part, merged, strict=True))
     whole = reduce(merge_profiles, parts.values())
-    chunks = _likelihoods(work, table, by_part, table_model(whole))
-    for chunk in chunks:
-        if chunk.unlikely is not None:
-            work.warn(str(chunk))
-    return Profiled(whole, parts[table.training()], chunks)
+    model = table_model(whole)
+    # As a task's result the model goes to each worker once, not along with each task.
+    shared = work.dispatch.submit("model", _itself, model)
+    likelihoods = {
+        name: work.map(
+            "likelihood",
+            _chunk_likelihoods,
+            repeat(shared),
+            [profiles[i : i + MERGED] for i in range(0, len(profiles), MERGED)],
+        )
+        for name, profiles in by_part.items()
+    }
+    return Profiling(whole, parts[table.training()], model, by_part, likelihoods)
+
+
+def _profiles(work: Work, part: PartTable) -> list[Future]:
+    """One of each partition: begun when it was read, or now."""
+    others = [rows for rows in part.partitions if rows.key not in part.profiles]
+    begun = {
+        **part.profiles,
+        **{
+            rows.key: made
+            for rows, made in zip(others, work.map("profile", _profile, others), strict=True)
+        },
+    }
+    return [begun[rows.key] for rows in part.partitions]
 
 
 def _likelihoods(
-    work: Work,
-    table: TableValue,
-    by_part: Mapping[PartName, Sequence[Future]],
-    model: TableModel,
+    work: Work, table: TableValue, profiling: Profiling
 ) -> tuple[ChunkLikelihood, ...]:
     """A chunk's rows lie in every part that a split made of it: their log-likelihoods add up."""
     sums: dict[SourceChunk, LogLikelihood] = {}
-    # As a task's result the model goes to each worker once, not along with each task.
-    shared = work.dispatch.submit("model", _itself, model)
-    for name, profiles in by_part.items():
-        found: list[LogLikelihood] = work.gather(
-            work.map("likelihood", log_likelihood, repeat(shared), profiles)
-        )
+    for name, futures in profiling.likelihoods.items():
+        found: list[LogLikelihood] = list(chain.from_iterable(work.gather(futures)))
         for source, likelihood in zip(_sources(table.parts[name]), found, strict=True):
             sums[source] = sums[source] + likelihood if source in sums else likelihood
-    unlikely = {each.index: each for each in unlikely_chunks(model, list(sums.values()))}
+    unlikely = {each.index: each for each in unlikely_chunks(profiling.model, list(sums.values()))}
     return tuple(
         ChunkLikelihood(
             file=source.file.shown,
@@ -140,6 +177,10 @@ def _sources(part: PartTable) -> Iterator[SourceChunk]:
 
 def _profile(rows: Partition) -> Profile:
     return profile_table(rows.table)
+
+
+def _chunk_likelihoods(model: TableModel, profiles: Sequence[Profile]) -> list[LogLikelihood]:
+    return [log_likelihood(model, profile) for profile in profiles]
 
 
 def _itself(model: TableModel) -> TableModel:

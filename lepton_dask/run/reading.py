@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import repeat
-from pathlib import Path
 
-from distributed import Future, get_worker
+from distributed import Future
 
-from lepton_dask.data.cached import CachedPartition, cache
-from lepton_dask.data.chunks import Chunk, ChunkSummary, ParsedChunk
+from lepton_dask.data.chunks import Chunk, ChunkSummary
 from lepton_dask.data.quarantine import merge_quarantined, too_many_bad
 from lepton_dask.data.read import Read
-from lepton_dask.data.reading import (
-    conform_chunk,
-    needs_scan,
-    parse_chunk,
-    scan_chunk,
-    settle_bounds,
-)
+from lepton_dask.data.reading import conform_chunk
 from lepton_dask.data.settle import settle_types
-from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
 from lepton_dask.errors import RunError
 from lepton_dask.parts import PARTS
 from lepton_dask.run.memory import is_too_large
+from lepton_dask.run.parsing import Rows, loaded, parse_chunks, placed, summary_of
 from lepton_dask.run.values import Origin, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
-
-Rows = Partition | CachedPartition
 
 
 def read_table(
@@ -38,22 +28,22 @@ def read_table(
     planned: Sequence[Chunk],
     max_bad_share: float,
     patterns: tuple[str, ...],
+    profiled: bool = False,
 ) -> TableValue:
     """The files' rows on the workers, one partition a chunk.
 
-    `patterns` are the base names with captures that a model may show.
+    `patterns` are the base names with captures that a model may show. `profiled`: a step will want
+    the profiles of the chunks as they are read.
 
     Raises UserError for what the reading shows to be wrong, RunError where more than
     `max_bad_share` of the rows or of a column's values were set aside.
     """
-    chunks = _settle_chunks(work, read, planned)
-    in_files = is_too_large(work.dispatch, list(dict.fromkeys(chunk.file for chunk in chunks)))
-    partitions = work.map("parse", _parse, repeat(read), chunks, repeat(in_files))
-    types = work.map("types", _summary, chunks, partitions)
-    work.settle(types, "chunks read")
-    found: list[ChunkSummary] = work.gather(types)
+    in_files = is_too_large(work.dispatch, list(dict.fromkeys(chunk.file for chunk in planned)))
+    parsed = parse_chunks(work, read, planned, in_files=in_files, profiled=profiled)
+    found = parsed.summaries
     settled = settle_types(read, found)
-    partitions, final = _conformed(work, read, partitions, found, settled.schema, in_files)
+    chunks = [summary.chunk for summary in found]
+    partitions, final = _conformed(work, read, parsed.partitions, found, settled.schema, in_files)
     for warning in settled.warnings:
         work.warn(warning)
     _check_quarantine(work, final, max_bad_share)
@@ -68,6 +58,7 @@ def read_table(
                 files=tuple(chunks[i].file for i in parts[name]),
                 rows=tuple(final[i].rows for i in parts[name]),
                 schema=settled.schema,
+                profiles=parsed.profiles,
             )
             for name in ordered
         },
@@ -101,39 +92,11 @@ def _conformed(
         "conform", _conform, repeat(read), chunks, parsed, repeat(schema), repeat(in_files)
     )
     work.settle(made, "chunks typed")
-    summaries: list[ChunkSummary] = work.gather(work.map("types", _summary, chunks, made))
+    summaries = work.where_they_lie("types", summary_of, made, chunks)
     conformed, final = list(partitions), list(found)
     for number, partition, summary in zip(others, made, summaries, strict=True):
         conformed[number], final[number] = partition, summary
     return conformed, final
-
-
-def _settle_chunks(work: Work, read: Read, planned: Sequence[Chunk]) -> list[Chunk]:
-    """The chunks with exact bounds; files of several text chunks are scanned for them."""
-    files = list(_by_file(planned))
-    scanned = {
-        number: work.map("scan", scan_chunk, repeat(read), chunks)
-        for number, chunks in enumerate(files)
-        if needs_scan(chunks)
-    }
-    work.settle([future for futures in scanned.values() for future in futures], "chunks scanned")
-    settled: list[Chunk] = []
-    for number, chunks in enumerate(files):
-        if number in scanned:
-            settled += settle_bounds(read, chunks, work.gather(scanned[number]))
-        else:
-            settled += chunks
-    return settled
-
-
-def _by_file(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
-    of_file: list[Chunk] = []
-    for chunk in chunks:
-        if of_file and chunk.file != of_file[0].file:
-            yield of_file
-            of_file = []
-        of_file.append(chunk)
-    yield of_file
 
 
 def _check_quarantine(work: Work, summaries: Sequence[ChunkSummary], max_bad_share: float) -> None:
@@ -155,26 +118,5 @@ def _check_quarantine(work: Work, summaries: Sequence[ChunkSummary], max_bad_sha
         work.warn(f"column '{column}': {bad.count:,} bad values became missing; the first: {bad}")
 
 
-def _parse(read: Read, chunk: Chunk, in_files: bool) -> Rows:
-    return _placed(parse_chunk(read, chunk), read, None, in_files)
-
-
 def _conform(read: Read, chunk: Chunk, rows: Rows, schema: Schema, in_files: bool) -> Rows:
-    return _placed(conform_chunk(read, _parsed(chunk, rows), schema), read, schema, in_files)
-
-
-def _placed(parsed: ParsedChunk, read: Read, schema: Schema | None, in_files: bool) -> Rows:
-    """A chunk in the worker's memory, or in a file of its scratch folder, which goes with it."""
-    if in_files:
-        return cache(parsed, read, schema, Path(get_worker().local_directory) / "parsed")
-    return Partition(parsed.table, parsed.row_numbers, parsed.quarantined)
-
-
-def _parsed(chunk: Chunk, rows: Rows) -> ParsedChunk:
-    if isinstance(rows, CachedPartition):
-        rows = rows.loaded()
-    return ParsedChunk(chunk, rows.table, rows.row_numbers, rows.quarantined)
-
-
-def _summary(chunk: Chunk, rows: Rows) -> ChunkSummary:
-    return _parsed(chunk, rows).summary()
+    return placed(conform_chunk(read, loaded(rows, chunk), schema), read, schema, in_files)

@@ -10,7 +10,7 @@ from lepton_dask.config.pipeline import Pipeline, Step
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
 from lepton_dask.data.join import Join
-from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.read import Read
 from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
@@ -91,7 +91,8 @@ def _run(running: Running, work: Work, step: Step, inputs: Sequence[StepValue]) 
             assert isinstance(shape, TableShape)
             share = max_bad_share(running.pipeline, step.name)
             patterns = running.patterns.get(step.name, ())
-            return _table(read_table(work, read, shape.chunks, share, patterns))
+            profiled = is_prepared(running.pipeline, step.name)
+            return _table(read_table(work, read, shape.chunks, share, patterns, profiled))
         case Join() as join, [TableValue() as left, *others]:
             rights = [value for value in others if isinstance(value, TableValue)]
             named = zip(step.inputs[1:], rights, strict=True)
@@ -179,6 +180,17 @@ def max_bad_share(pipeline: Pipeline, read: str) -> float:
             return step.action.max_bad_share
         behind.add(step.name)
     return MAX_BAD_SHARE
+
+
+def is_prepared(pipeline: Pipeline, read: str) -> bool:
+    """Whether a `prepare` takes the rows of a `read` as they are, and adds no column to them."""
+    for step in pipeline.steps:
+        match step.action:
+            case Prepare(target=Target(expression=str())):
+                continue
+            case Prepare() if step.inputs[0].partition(".")[0] == read:
+                return True
+    return False
 
 
 def looks_at_rows(pipeline: Pipeline, prepare: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from distributed import Future
@@ -33,13 +33,15 @@ class PartTable:
     """The rows of one part, on the workers.
 
     A partition is a chunk, a `Partition`: rows of one file in their order. `rows` counts each
-    partition's.
+    partition's. `profiles` are those that were begun while the table was read, by the partition's
+    key: what a step makes of a partition has another.
     """
 
     partitions: tuple[Future, ...]
     files: tuple[SourceFile, ...]
     rows: tuple[int, ...]
     schema: Schema
+    profiles: Mapping[str, Future] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class TableValue:
 
     def without_rows(self) -> TableValue:
         """What is known of the table, its rows let go."""
-        parts = {name: replace(part, partitions=()) for name, part in self.parts.items()}
+        parts = {
+            name: replace(part, partitions=(), profiles={}) for name, part in self.parts.items()
+        }
         return replace(self, parts=parts)
 
     def one_part(self, name: PartName) -> TableValue:

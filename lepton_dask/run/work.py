@@ -44,6 +44,17 @@ class Work:
         """One item of each task's tuple, as tasks."""
         return self.map(name, operator.itemgetter(position), tuples)
 
+    def where_they_lie(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        futures: Sequence[Future],
+        *arguments: Sequence[Any],
+    ) -> list[Any]:
+        """The few bytes function(result, arguments[0][i], ...) of each finished future i, by one
+        task a worker thread, which moves nothing."""
+        return self.dispatch.where_they_lie(name, function, futures, *arguments)
+
     def settle(self, futures: Sequence[Future], note: str) -> None:
         """Returns when the tasks are done, telling how many are."""
 

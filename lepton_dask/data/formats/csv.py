@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ from lepton_dask.data.formats.encoding import as_utf8, can_be_cut, in_utf8
 from lepton_dask.data.formats.opening import OPENING_BYTES, no_row_fits, opening
 from lepton_dask.data.formats.records import (
     Scan,
+    lines_between,
+    plain_scan,
     record_ends,
     scan_records,
     unclosed_quote,
@@ -50,6 +52,27 @@ def scan(read: Read, chunk: Chunk) -> Scan:
     """Where the records of one chunk of several start and end."""
     head = read_range(chunk.file, 0, OPENING_BYTES)
     return scan_records(chunk, opening(read, chunk.file, head).data_start, read.separator)
+
+
+class CutRecords(NamedTuple):
+    """The rows of a chunk that found its bounds itself, numbered from 0, and what a scan of it
+    would have said."""
+
+    raw: RawChunk
+    scan: Scan
+
+
+def parse_cut(read: Read, chunk: Chunk) -> CutRecords | None:
+    """Scanning and parsing one chunk of several in one go; None where it has quotes or carriage
+    returns: then its records may begin elsewhere, and the file has to be scanned."""
+    file = chunk.file
+    found = opening(read, file, read_range(file, 0, OPENING_BYTES))
+    start, content = lines_between(chunk, found.data_start)
+    if b'"' in content or b"\r" in content:
+        return None
+    raw = parse_records(read, chunk, found.names, as_utf8(read, file, content, start), None)
+    records = len(raw.row_numbers) + len(raw.malformed)
+    return CutRecords(raw, plain_scan(start, records, read.separator))
 
 
 def parse(read: Read, chunk: Chunk, schema: Schema | None) -> RawChunk:
@@ -218,16 +241,19 @@ def _read_in_blocks(
 
 def _narrowed(table: pa.Table) -> pa.Table:
     """The table with one byte a row for texts of few values: most of what chunks keep in memory."""
-    for place, column in enumerate(table.columns):
-        if not pa.types.is_dictionary(column.type) or column.num_chunks != 1:
-            continue
-        encoded = column.chunk(0)
-        if len(encoded.dictionary) <= MOST_IN_A_BYTE:
-            narrow = pa.DictionaryArray.from_arrays(
-                encoded.indices.cast(pa.int8()), encoded.dictionary
-            )
-            table = table.set_column(place, table.column_names[place], narrow)
-    return table
+    columns = [_narrow(column) for column in table.columns]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _narrow(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if not pa.types.is_dictionary(column.type) or column.num_chunks != 1:
+        return column
+    encoded = column.chunk(0)
+    if len(encoded.dictionary) > MOST_IN_A_BYTE:
+        return column
+    # They fit and lie within the dictionary: Arrow made them, so nothing is checked again.
+    indices = encoded.indices.cast(pa.int8(), safe=False)
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary, safe=False)
 
 
 def _check_quotes(read: Read, chunk: Chunk, records: bytes, start: int) -> None:

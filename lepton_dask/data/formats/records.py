@@ -88,18 +88,36 @@ def record_ends(text: Bytes, separator: str | None, inside: bool) -> Ends:
 def scan_records(chunk: Chunk, data_start: int, separator: str | None) -> Scan:
     """Scans the chunk between its own cuts, moved to the newlines behind them."""
     with open_file(chunk.file) as stream:
-        start = max(_behind_newline(stream, chunk.start), data_start) if chunk.index else data_start
-        stop = max(_behind_newline(stream, chunk.stop), start)
+        start, stop = _moved_cuts(stream, chunk, data_start)
         records = _count_lines(stream, start, stop, quoted=separator is not None)
         if records is not None:
-            inside = None if separator is None else Outcome(None, 0, -1)
-            return Scan(Outcome(start if records else None, records, None), inside)
+            return plain_scan(start, records, separator)
         stream.seek(start)
         text = np.frombuffer(stream.read(stop - start), np.uint8)
     outside = _outcome(text, start, separator, inside=False)
     if separator is None:
         return Scan(outside, None)
     return Scan(outside, _outcome(text, start, separator, inside=True))
+
+
+def plain_scan(start: int, records: int, separator: str | None) -> Scan:
+    """What there is to say of a chunk in which no quote stands, and only newlines end records."""
+    inside = None if separator is None else Outcome(None, 0, -1)
+    return Scan(Outcome(start if records else None, records, None), inside)
+
+
+def lines_between(chunk: Chunk, data_start: int) -> tuple[int, bytes]:
+    """The text between the chunk's own cuts, moved to the newlines behind them, and where in the
+    file it starts: the chunk's records, unless quotes or carriage returns end or hold lines."""
+    with open_file(chunk.file) as stream:
+        start, stop = _moved_cuts(stream, chunk, data_start)
+        stream.seek(start)
+        return start, stream.read(stop - start)
+
+
+def _moved_cuts(stream: IO[bytes], chunk: Chunk, data_start: int) -> tuple[int, int]:
+    start = max(_behind_newline(stream, chunk.start), data_start) if chunk.index else data_start
+    return start, max(_behind_newline(stream, chunk.stop), start)
 
 
 def _count_lines(stream: IO[bytes], start: int, stop: int, *, quoted: bool) -> int | None:
