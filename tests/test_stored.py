@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -78,7 +79,9 @@ def shards(dispatch: Dispatch, make: object) -> Shards:
 
 
 def files(client: Client) -> list[str]:
-    """The scratch files of all workers."""
+    """The scratch files of all workers, once nobody holds a future by mistake: a wait that timed
+    out leaves its futures in the frames of an exception."""
+    gc.collect()
 
     def found(dask_worker: object) -> list[str]:
         return [str(path) for path in Path(dask_worker.local_directory).glob("lepton/*")]
