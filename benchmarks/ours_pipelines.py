@@ -199,8 +199,7 @@ def _described(dispatch: Dispatch, value: FeaturesValue, seconds: float) -> Prep
     (shards,) = value.shards.values()
     sweeps = Sweeps(dispatch, shards, LinearModel(Logistic(), shards.layout))
     sums = sweeps.column_sums()
-    squares = sum(each.squares for each in sums)
-    positives = sum(float(np.sum(each.target)) for each in sums)
+    squares, positives = sums.squares, float(np.sum(sums.target))
     P, levels = shards.layout.dense, shards.layout.levels
     counts = np.rint(squares[P:]).astype(np.int64)
     counts = np.sort(counts[counts > 0])  # levels kept for rows that are not here
