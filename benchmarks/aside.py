@@ -102,7 +102,7 @@ def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...
     try:
         kept = make(*arguments)
         pipe.send((False, None))
-    except Exception:
+    except Exception:  # whatever it was, whoever asked is told
         pipe.send((True, traceback.format_exc()))
         return
     try:
@@ -110,7 +110,7 @@ def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...
             method, given, named = question
             try:
                 pipe.send((False, getattr(kept, method)(*given, **named)))
-            except Exception:
+            except Exception:  # the same; the arm lives on
                 pipe.send((True, traceback.format_exc()))
     except EOFError:
         pass

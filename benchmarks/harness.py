@@ -162,7 +162,7 @@ class Bench:
             self.say(table(case.name, rows))
         return Measured(rows)
 
-    def bar(self, id: str, value: float | None, op: Op, bar: float) -> Bar:  # noqa: A002
+    def bar(self, id: str, value: float | None, op: Op, bar: float) -> Bar:  # noqa: A002 - what the file calls it
         """States a figure and its bar."""
         stated = Bar(id, value, op, bar)
         self._bars.append(stated)

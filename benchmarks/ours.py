@@ -258,7 +258,7 @@ def compiled_sum() -> Any:
         import numba
 
         @numba.njit(nogil=True, fastmath=True)
-        def add(values):  # type: ignore[no-untyped-def]
+        def add(values):
             total = 0.0
             for i in range(values.shape[0]):
                 total += values[i]

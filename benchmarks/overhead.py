@@ -28,7 +28,7 @@ def run(bench: Bench) -> None:
         with Aside(make_trainer, "benchmarks.ours", problem, 1.0 / problem.rows) as aside:
             arms = [
                 Arm("iteration", lambda: _iteration(aside, theta)),  # noqa: B023 - run at once
-                Arm("kernel", lambda: Run(aside.call("kernel", theta))),  # noqa: B023
+                Arm("kernel", lambda: Run(aside.call("kernel", theta))),  # noqa: B023 - run at once
                 Arm("round trip", lambda: Run(aside.call("round_trip"))),
             ]
             case = Case(f"{chunks} chunks", arms, _agree, warm=5)
@@ -49,7 +49,7 @@ def _iteration(aside: Aside, theta: np.ndarray) -> Run:
     return Run(seconds, value)
 
 
-def _agree(answers):  # type: ignore[no-untyped-def]
+def _agree(answers):
     """At theta = 0 the mean logistic loss is log 2."""
     gap = abs(answers["iteration"] - np.log(2))
     return {"iteration": None if gap < 1e-12 else f"its loss at 0 is off by {gap:.2g}"}

@@ -77,10 +77,10 @@ class Trainer:
         return Fit(np.asarray(model.coef_, dtype=np.float64), seconds, None)
 
 
-def _part(problem, number):  # type: ignore[no-untyped-def]
+def _part(problem, number):
     chunk = problem.chunk(number)
     return chunk.dense, chunk.target
 
 
-def _with_ones(part):  # type: ignore[no-untyped-def]
+def _with_ones(part):
     return np.column_stack([part[0], np.ones(len(part[1]))])

@@ -37,9 +37,9 @@ class PandasScikitLearn:
     """ColumnTransformer and LogisticRegression(lbfgs)."""
 
     def __init__(self) -> None:
-        import pandas  # noqa: F401
+        import pandas  # noqa: F401 - imported ahead, so that no run is charged for it
         import sklearn.compose
-        import sklearn.linear_model  # noqa: F401
+        import sklearn.linear_model  # noqa: F401 - imported ahead, so that no run is charged for it
 
     def model(self, files: Census, l2: float, tolerance: float) -> Modelled:
         from sklearn.linear_model import LogisticRegression
@@ -69,9 +69,9 @@ class PolarsGlum:
     """Polars eager to a tabmat split matrix, and glum's `solver`."""
 
     def __init__(self) -> None:
-        import glum  # noqa: F401
-        import polars  # noqa: F401
-        import tabmat  # noqa: F401
+        import glum  # noqa: F401 - imported ahead, so that no run is charged for it
+        import polars  # noqa: F401 - imported ahead, so that no run is charged for it
+        import tabmat  # noqa: F401 - imported ahead, so that no run is charged for it
 
     def model(self, files: Census, l2: float, tolerance: float, solver: str) -> Modelled:
         from glum import GeneralizedLinearRegressor

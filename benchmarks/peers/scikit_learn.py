@@ -39,7 +39,7 @@ class Trainer:
         return Fit(theta, seconds, int(np.max(model.n_iter_)))
 
 
-def _one_hot(whole, levels):  # type: ignore[no-untyped-def]
+def _one_hot(whole, levels):
     """[dense | one column a level] by rows: what OneHotEncoder beside a scaler would yield."""
     from scipy import sparse
 
