@@ -34,7 +34,7 @@ from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.sweeps import Dispatch, Shards
-from lepton_dask.learn.train import Train, choose_optimizer
+from lepton_dask.learn.train import Size, Train, choose_optimizer
 from lepton_dask.matrix import Block, DesignMatrix, Layout
 
 Floats = NDArray[np.float64]
@@ -103,7 +103,9 @@ class Trainer:
             tolerance=tolerance,
             max_passes=max_passes,
         )
-        chosen, _ = choose_optimizer(train, self._model.parameters)
+        entries = self.problem.columns + len(self.problem.levels)
+        size = Size(self.problem.rows, self._model.parameters, entries)
+        chosen, _ = choose_optimizer(train, size)
         passes = self._passes()
         heard: list[Iteration] = []
         began = time.perf_counter()

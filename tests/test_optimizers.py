@@ -28,7 +28,13 @@ from lepton_dask.learn.optimizers import (
 from lepton_dask.learn.optimizers.base import MAX_HALVINGS, Query
 from lepton_dask.learn.optimizers.line_search import LineSearch
 from lepton_dask.learn.optimizers.quadratic import newton_step
-from lepton_dask.learn.train import Train, choose_optimizer, too_many_parameters, train_mistakes
+from lepton_dask.learn.train import (
+    Size,
+    Train,
+    choose_optimizer,
+    too_many_parameters,
+    train_mistakes,
+)
 
 
 @dataclass(frozen=True)
@@ -337,7 +343,8 @@ def test_the_pipeline_names_an_optimizer_or_configures_one():
     ],
 )
 def test_auto_chooses_and_says_why(loss, penalty, parameters, name, words):
-    optimizer, reason = choose_optimizer(Train(loss=loss, penalty=penalty), parameters)
+    size = None if parameters is None else Size(1000, parameters, 20)
+    optimizer, reason = choose_optimizer(Train(loss=loss, penalty=penalty), size)
     assert optimizer.name == name
     assert words in reason
 

@@ -10,7 +10,7 @@ from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.losses import Huber, Logistic, Multinomial, Poisson, Quantile
 from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.optimizers import Lbfgs, Newton
-from lepton_dask.learn.optimizers.lbfgs import preconditioner
+from lepton_dask.learn.optimizers.preconditioner import preconditioner
 from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.matrix import Block, Layout
 

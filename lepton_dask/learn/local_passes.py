@@ -39,8 +39,10 @@ class LocalPasses:
                 smoothing=query.smoothing,
                 rows=query.batch,
                 nearest=query.nearest,
+                leverage=query.leverage,
+                chunk=chunk,
             )
-            for block in self.blocks
+            for chunk, block in enumerate(self.blocks)
         ]
         return self.objective.evaluate(query.theta, total(sums), query.smoothing)
 

@@ -28,9 +28,10 @@ class Evaluation:
     sum l1_j |theta_j|, which has none where a parameter is 0.
 
     `l1` (M,) is None where there is none. `hessian` (M, M) is that of the same part as the
-    gradient, None where it was not asked for. `intercepts` is where theta holds them: of several
-    minima, the one with the least coefficients is wanted, whatever the intercepts. `pieces` bound
-    the objective from below and touch it at theta, where the nearest rows were asked for.
+    gradient, or its estimate, None where it was not asked for. `intercepts` is where theta holds
+    them: of several minima, the one with the least coefficients is wanted, whatever the intercepts.
+    `pieces` bound the objective from below and touch it at theta, where the nearest rows were asked
+    for.
     """
 
     theta: Floats
@@ -123,9 +124,9 @@ class Objective:
         `smoothed_magnitude`.
         """
         gradient = sums.gradient / sums.weight + self.l2 * theta
-        hessian = None
-        if sums.hessian is not None:
-            hessian = sums.hessian / sums.weight
+        hessian = sums.hessian if sums.sketch is None else sums.sketch.hessian
+        if hessian is not None:
+            hessian = hessian / sums.weight
             hessian[np.diag_indices_from(hessian)] += self.l2
         value = sums.loss / sums.weight + 0.5 * float((self.l2 * theta) @ theta)
         l1: Floats | None = None if self.smooth else self.l1

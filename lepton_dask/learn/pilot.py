@@ -16,7 +16,7 @@ from lepton_dask.matrix import Block, Floats
 SHARE = 0.05
 """Of the rows: more costs more than the passes that it saves."""
 
-ENOUGH_ROWS = 50_000
+ENOUGH_ROWS = 25_000
 """More make the sample's error no smaller than the steps behind it do."""
 
 ROWS_A_PARAMETER = 10
@@ -34,10 +34,16 @@ def pilot_rows(objective: Objective, rows: int) -> int:
     ROWS_A_PARAMETER for each.
     """
     model = objective.model
-    if model.parameters > MAX_PILOT_PARAMETERS or not (objective.smooth and model.loss.smooth):
+    smooth = objective.smooth and model.loss.smooth
+    if not (smooth and pilot_pays(model.parameters, rows)):
         return 0
-    least, wanted = ROWS_A_PARAMETER * model.parameters, round(SHARE * rows)
-    return max(least, min(wanted, ENOUGH_ROWS)) if wanted >= least else 0
+    return max(ROWS_A_PARAMETER * model.parameters, min(round(SHARE * rows), ENOUGH_ROWS))
+
+
+def pilot_pays(parameters: int, rows: int) -> bool:
+    """Whether a table has rows enough for a pilot, and not too many parameters."""
+    enough = round(SHARE * rows) >= ROWS_A_PARAMETER * parameters
+    return enough and parameters <= MAX_PILOT_PARAMETERS
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -75,7 +81,8 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
     assert point.hessian is not None
     if not (np.isfinite(point.hessian).all() and (np.diagonal(point.hessian) > 0).all()):
         return None
-    return Pilot(point.theta, point.hessian, null.curvature + ridge, share)
+    weight = sum(float(block.weight.sum()) for block in blocks)
+    return Pilot(point.theta, point.hessian, null.curvature + ridge, share, weight)
 
 
 def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:

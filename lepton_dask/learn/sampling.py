@@ -25,7 +25,11 @@ def sample(block: Block, chunk: int, share: float) -> Block:
     n, step = len(block.target), 1.0 / share
     starts = np.arange(0.0, n, step)
     places = starts + np.random.default_rng(chunk).random(len(starts)) * step
-    rows = places[places < n].astype(np.intp)
+    return rows_of(block, places[places < n].astype(np.int64))
+
+
+def rows_of(block: Block, rows: NDArray[np.int64]) -> Block:
+    """The block's rows of these numbers."""
     sparse = None if block.sparse is None else _rows(block.sparse, rows)
     return Block(
         block.dense[rows], block.codes[rows], block.target[rows], block.weight[rows], sparse
@@ -43,7 +47,7 @@ def concatenated(blocks: Sequence[Block]) -> Block:
     )
 
 
-def _rows(sparse: Sparse, rows: NDArray[np.intp]) -> Sparse:
+def _rows(sparse: Sparse, rows: NDArray[np.int64]) -> Sparse:
     counts = np.diff(sparse.starts)[rows]
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     places = np.arange(starts[-1]) + np.repeat(sparse.starts[rows] - starts[:-1], counts)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, TypeVar
 
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.kernels import linear_predictor, sweep_block
-from lepton_dask.learn.kernels.sums import ChunkSums
+from lepton_dask.learn.kernels.sums import ChunkSums, Sketch
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.sampling import concatenated, sample
@@ -32,7 +33,26 @@ def shard_sums(
     return stacked(added_to_nodes(nodes))
 
 
-def answer(block: Block, model: LinearModel, query: Query) -> ChunkSums:
+def shard_answer(
+    shard: Shard, chunks: Sequence[int], model: LinearModel, query: Query
+) -> ChunkSums:
+    """The shard's answer to a query, stacked as `shard_sums`, its sketch in one piece with the
+    first node's sums."""
+    pin_blas()
+    sums = added_to_nodes(
+        (Node(0, chunk), answer(block, chunk, model, query))
+        for chunk, block in zip(chunks, shard, strict=True)
+    )
+    sketches = [each.sketch for each in sums if each.sketch is not None]
+    if sketches:
+        one = reduce(Sketch.joined, sketches)
+        sums = [each._replace(sketch=Sketch(None)) for each in sums]
+        sums[0] = sums[0]._replace(sketch=one)
+    return stacked(sums)
+
+
+def answer(block: Block, chunk: int, model: LinearModel, query: Query) -> ChunkSums:
+    """The sums over a chunk that answer a query."""
     return sweep_block(
         block,
         model,
@@ -41,6 +61,8 @@ def answer(block: Block, model: LinearModel, query: Query) -> ChunkSums:
         smoothing=query.smoothing,
         rows=query.batch,
         nearest=query.nearest,
+        leverage=query.leverage,
+        chunk=chunk,
     )
 
 

@@ -27,9 +27,9 @@ from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.sampling import sample_share
 from lepton_dask.learn.shard_tasks import (
-    answer,
     predict_shard,
     sample_shard,
+    shard_answer,
     shard_sums,
     with_sample,
 )
@@ -296,7 +296,13 @@ class Sweeps:
 
     def sums(self, query: Query) -> ChunkSums:
         """The sums over all rows that answer a query."""
-        found: ChunkSums = self._sums("pass", answer, self.model, query)
+        shards = self.shards
+        tasks = [
+            (shard, chunks, self.model, query)
+            for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
+        ]
+        futures = self.dispatch.starmap("pass", shard_answer, tasks)
+        found: ChunkSums = added_shards(shards.chunks, self.dispatch.gather(futures))
         return found
 
     def column_sums(self) -> ColumnSums:

@@ -21,7 +21,7 @@ from lepton_dask.learn.objective import penalised, weighted
 from lepton_dask.learn.optimizers import Optimizer, Sgd
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
-from lepton_dask.learn.train import Train, choose_optimizer, too_many_parameters
+from lepton_dask.learn.train import Size, Train, choose_optimizer, too_many_parameters
 from lepton_dask.learn.weights import balanced, by_label
 from lepton_dask.run.values import FeaturesValue, ModelValue
 from lepton_dask.run.work import Work
@@ -36,7 +36,9 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     training = features.shards[features.table.training()]
     validation = _validation(work, train, features)
     linear = _linear_model(work, train, features, training)
-    optimizer, why = choose_optimizer(train, linear.parameters)
+    layout = linear.layout
+    size = Size(training.rows, linear.parameters, layout.dense + len(layout.levels) + layout.sparse)
+    optimizer, why = choose_optimizer(train, size)
     _check_size(work, train, optimizer, linear, training)
     work.emit(OptimizerChosen(work.step, optimizer.name, why))
     columns = features.prepared.feature_columns

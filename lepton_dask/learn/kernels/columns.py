@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lepton_dask.learn.kernels.arrays import as_arrays, offsets
+from lepton_dask.learn.kernels.arrays import as_arrays
 from lepton_dask.learn.kernels.sums import ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block
@@ -15,7 +15,9 @@ ROWS = 4096
 
 @np.errstate(over="ignore", invalid="ignore")
 def column_sums(block: Block, model: LinearModel) -> ColumnSums:
-    """Sums over a chunk's rows, by numpy: it is one pass a fit, not worth a compiler's time."""
+    """Sums over a chunk's rows."""
+    from lepton_dask.learn.kernels import rows
+
     arrays = as_arrays(block, model)
     layout, K = model.layout, model.outputs
     P, D, S = layout.dense, layout.coefficients, layout.sparse
@@ -27,9 +29,9 @@ def column_sums(block: Block, model: LinearModel) -> ColumnSums:
         some = slice(start, start + ROWS)
         dense = arrays.dense[some].astype(np.float64, copy=False)
         squares[:P] += w[some] @ (dense * dense)
-    # A level's sum of squares is its weight.
-    for q, (first, levels) in enumerate(zip(offsets(layout), layout.levels, strict=True)):
-        squares[first : first + levels] = np.bincount(arrays.codes[:, q], w, minlength=levels)
+    if layout.levels:  # a level's sum of squares is its weight
+        nothing = arrays._replace(starts=arrays.starts[:0])
+        rows.gather_entries(*nothing[1:6], 0, len(y), w, 0, squares)
     if S and len(arrays.starts):
         row_weights = np.repeat(w, np.diff(arrays.starts))
         values = arrays.values.astype(np.float64)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from lepton_dask.learn.kernels.arrays import Arrays, as_arrays, plain
-from lepton_dask.learn.kernels.sums import Batch, ChunkSums
+from lepton_dask.learn.kernels.sums import Batch, ChunkSums, Leverage
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block, Floats
 
@@ -38,10 +38,13 @@ def sweep_block(
     smoothing: float = 0.0,
     rows: Batch | None = None,
     nearest: float | None = None,
+    leverage: Leverage | None = None,
+    chunk: int = 0,
 ) -> ChunkSums:
     """Loss and gradient, and the Hessian where asked, over a chunk, or over a batch of its rows.
 
-    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves.
+    theta (M,). `smoothing` is quantile's mu. `nearest` asks for that share of the rows themselves,
+    `leverage` for a Hessian's estimate, from rows that the chunk's number helps to draw.
     Temporary memory is a run of rows, whatever the chunk's size. A chunk without rows sums to
     zeros; where the loss is not finite or theta not in its domain (huber: sigma <= 0) it is
     infinite. The sums depend on the arguments' values and shapes alone: not on alignment, threads
@@ -55,6 +58,10 @@ def sweep_block(
         from lepton_dask.learn.kernels.outputs import sweep_outputs
 
         sums = sweep_outputs(arrays, model, theta, curvature, rows or WHOLE)
+    elif leverage is not None:
+        from lepton_dask.learn.kernels.sketch import sweep_with_sketch
+
+        sums = sweep_with_sketch(block, arrays, model, theta, leverage, chunk)
     elif curvature:
         from lepton_dask.learn.kernels.hessian import sweep_with_curvature
 

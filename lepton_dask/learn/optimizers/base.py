@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import numpy as np
 
 from lepton_dask.component import Component
-from lepton_dask.learn.kernels.sums import Batch
+from lepton_dask.learn.kernels.sums import Batch, Leverage
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.matrix import Floats
 
@@ -28,11 +28,13 @@ MAX_HALVINGS = 30
 @dataclass(frozen=True)
 class Query:
     """What an optimizer wants to know next: the objective at `theta` (M,), its Hessian too with
-    `curvature`, its kinks rounded by `smoothing`, over a `batch` of the rows or over all; and with
-    `nearest` that share of the rows themselves, as pieces of the objective."""
+    `curvature`, or with `leverage` an estimate of it, its kinks rounded by `smoothing`, over a
+    `batch` of the rows or over all; and with `nearest` that share of the rows themselves, as pieces
+    of the objective."""
 
     theta: Floats
     curvature: bool = False
+    leverage: Leverage | None = None
     smoothing: float = 0.0
     batch: Batch | None = None
     nearest: float | None = None
@@ -47,12 +49,14 @@ class Query:
 class Pilot:
     """A fit to a subsample of `share` of the rows: its minimum theta (M,), the objective's Hessian
     (M, M) there, and of the Hessian at the subsample's null model the diagonal, `curvature` (M,):
-    beside that of all rows it tells how well the subsample saw each parameter."""
+    beside that of all rows it tells how well the subsample saw each parameter. `weight` is that of
+    its rows."""
 
     theta: Floats
     hessian: Floats
     curvature: Floats
     share: float
+    weight: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from pydantic import Field
 from lepton_dask.learn.objective import Evaluation
 from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query, State, accepted, same
 from lepton_dask.learn.optimizers.line_search import LineSearch
+from lepton_dask.learn.optimizers.preconditioner import preconditioner
 from lepton_dask.learn.optimizers.quadratic import inverse_root
 from lepton_dask.matrix import Floats
 
@@ -161,26 +162,6 @@ def _fall_back(state: LbfgsState) -> LbfgsState:
     if state.metric is not state.plain:
         return _search(replace(state, metric=state.plain))
     return replace(state, ended="stalled")
-
-
-def preconditioner(pilot: Pilot, curvature: Floats) -> Floats:
-    """The pilot's Hessian (M, M), as far as it can tell that of all rows.
-
-    A level that is rare has too few rows in a subsample, or by chance too many; the diagonals at
-    the two null models say how many. Rows and columns of H are scaled down by the root of the
-    ratio where there were too many; where there were too few, the rest is added to the diagonal.
-    """
-    ratio = np.where(pilot.curvature > 0, curvature / np.maximum(pilot.curvature, 1e-300), 1.0)
-    shrink = np.sqrt(np.minimum(ratio, 1.0))
-    hessian: Floats = pilot.hessian * np.outer(shrink, shrink)
-    diagonal = np.diagonal(pilot.hessian)
-    missing = diagonal * np.maximum(ratio - 1.0, 0.0)
-    unseen = (pilot.curvature <= 0) | ~np.isfinite(missing)
-    missing = np.where(unseen, np.maximum(curvature - diagonal, 0.0), missing)
-    # What no row has, of either, gets the curvature that a plain metric gives it.
-    missing = np.where(diagonal + missing > 0, missing, 1.0)
-    hessian[np.diag_indices_from(hessian)] += missing
-    return hessian
 
 
 def _times(metric: Floats, vector: Floats) -> Floats:
