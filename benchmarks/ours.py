@@ -104,7 +104,8 @@ class Trainer:
             max_passes=max_passes,
         )
         entries = self.problem.columns + len(self.problem.levels)
-        size = Size(self.problem.rows, self._model.parameters, entries)
+        levels = sum(self.problem.levels)
+        size = Size(self.problem.rows, self._model.parameters, entries, levels)
         chosen, _ = choose_optimizer(train, size)
         passes = self._passes()
         heard: list[Iteration] = []

@@ -343,7 +343,7 @@ def test_the_pipeline_names_an_optimizer_or_configures_one():
     ],
 )
 def test_auto_chooses_and_says_why(loss, penalty, parameters, name, words):
-    size = None if parameters is None else Size(1000, parameters, 20)
+    size = None if parameters is None else Size(1000, parameters, 20, 10)
     optimizer, reason = choose_optimizer(Train(loss=loss, penalty=penalty), size)
     assert optimizer.name == name
     assert words in reason

@@ -177,12 +177,13 @@ def test_without_a_pilot_newton_asks_for_all_rows():
 @pytest.mark.parametrize(
     ("loss", "penalty", "size", "name"),
     [
-        ("logistic", {"l2": 1e-6}, Size(1_600_000, 437, 41), "newton"),
-        ("poisson", {}, Size(1_000_000, 51, 50), "newton"),
-        ("logistic", {}, Size(1_000_000, 1201, 1200), "lbfgs"),  # the products cost more
-        ("logistic", {}, Size(5_000, 51, 50), "lbfgs"),  # no rows for a pilot
-        ("huber", {}, Size(1_000_000, 52, 50), "lbfgs"),
-        ("multinomial", {}, Size(1_000_000, 153, 50), "lbfgs"),
+        ("logistic", {"l2": 1e-6}, Size(1_600_000, 437, 41, 424), "newton"),
+        ("poisson", {}, Size(1_000_000, 51, 11, 40), "newton"),
+        ("logistic", {}, Size(1_000_000, 51, 50, 0), "lbfgs"),  # no level that is rare
+        ("logistic", {}, Size(1_000_000, 1201, 1100, 110), "lbfgs"),  # the products cost more
+        ("logistic", {}, Size(5_000, 51, 11, 40), "lbfgs"),  # no rows for a pilot
+        ("huber", {}, Size(1_000_000, 52, 11, 40), "lbfgs"),
+        ("multinomial", {}, Size(1_000_000, 153, 11, 120), "lbfgs"),
     ],
 )
 def test_auto_samples_curvatures_where_they_are_cheaper_than_a_gradient(loss, penalty, size, name):

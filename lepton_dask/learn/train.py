@@ -82,11 +82,13 @@ class Train(Component):
 
 @dataclass(frozen=True)
 class Size:
-    """How large a training is: `rows`, M `parameters`, and the `entries` that a row has in them."""
+    """How large a training is: `rows`, M `parameters`, the `entries` that a row has in them, and
+    how many of the parameters are `levels` of categories."""
 
     rows: int
     parameters: int
     entries: int
+    levels: int
 
 
 def choose_optimizer(train: Train, size: Size | None = None) -> tuple[Optimizer[Any], str]:
@@ -119,16 +121,18 @@ def choose_optimizer(train: Train, size: Size | None = None) -> tuple[Optimizer[
     if size is not None and _sketch_pays(train.pointwise, size):
         return (
             Newton(rows_a_parameter=SKETCH_ROWS),
-            f"rows are many beside {counted(size.parameters, 'coefficient')}: the curvatures of "
+            f"rows are many beside {counted(size.parameters, 'coefficient')} with levels: curvatures of "
             f"about {SKETCH_ROWS} rows for each cost less than a gradient, and save passes",
         )
     return Lbfgs(), _why_lbfgs(train.pointwise.name, parameters)
 
 
 def _sketch_pays(loss: Loss, size: Size) -> bool:
-    """Whether Newton's method on sampled curvatures beats lbfgs: where there is a pilot, and the
-    sample's products, entries^2 / 2 a row, cost less than a gradient's, about 4 entries a row."""
-    if loss.name in UNSAMPLED or not pilot_pays(size.parameters, size.rows):
+    """Whether Newton's method on sampled curvatures beats lbfgs: where there are levels, of which
+    the pilot's sample saw the rare too little (on dense columns lbfgs takes 3 passes as well, and
+    cheaper ones), and the sample's products, entries^2 / 2 a row, cost less than a gradient's,
+    about 4 entries a row."""
+    if not size.levels or loss.name in UNSAMPLED or not pilot_pays(size.parameters, size.rows):
         return False
     return SKETCH_ROWS * size.parameters * size.entries <= 8 * size.rows
 

@@ -36,9 +36,7 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     training = features.shards[features.table.training()]
     validation = _validation(work, train, features)
     linear = _linear_model(work, train, features, training)
-    layout = linear.layout
-    size = Size(training.rows, linear.parameters, layout.dense + len(layout.levels) + layout.sparse)
-    optimizer, why = choose_optimizer(train, size)
+    optimizer, why = choose_optimizer(train, _size(training.rows, linear))
     _check_size(work, train, optimizer, linear, training)
     work.emit(OptimizerChosen(work.step, optimizer.name, why))
     columns = features.prepared.feature_columns
@@ -72,6 +70,12 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
     if train.inference:
         inferred = _inference(work, Sweeps(work.dispatch, training, linear), descent)
     return ModelValue(work.step, train, features, linear, descent, model, inferred)
+
+
+def _size(rows: int, linear: LinearModel) -> Size:
+    layout = linear.layout
+    entries = layout.dense + len(layout.levels) + layout.sparse
+    return Size(rows, linear.parameters, entries, linear.outputs * sum(layout.levels))
 
 
 def _check_size(
