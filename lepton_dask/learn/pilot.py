@@ -22,6 +22,11 @@ ENOUGH_ROWS = 25_000
 ROWS_A_PARAMETER = 10
 """With fewer in the sample, its Hessian is more noise than curvature."""
 
+RIDGE = 1e-3
+"""On three samples of 25,000 rows of census_income, whose levels of occupation and industry hardly
+differ, Newton's method took 9, 23 and 15 passes with the ridge of one row, 6, 6 and 7 with that of
+30."""
+
 MAX_PASSES = 12
 NEGLIGIBLE = 0.01
 """Of the statistical error M / 2n of the objective: what a further Newton step need not win."""
@@ -51,8 +56,8 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
     """The minimum over the blocks' rows, to their statistical error, by Newton's method; None where
     it comes to nothing.
 
-    A ridge of one row's curvature keeps what few rows or none decide near the null model: levels
-    that the subsample never saw, or saw with one class alone.
+    A ridge keeps what few rows or none decide near the null model: levels that the subsample never
+    saw, or saw with one class alone, and columns that few rows tell from others.
     """
     rows = sum(len(block.target) for block in blocks)
     if rows == 0:
@@ -86,7 +91,8 @@ def fit_pilot(objective: Objective, blocks: Sequence[Block], share: float = 1.0)
 
 
 def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:
-    """One row's curvature, of `rows`, for each parameter of the linear predictor (M,).
+    """RIDGE of the curvature, and at least one row's, for each parameter of the linear predictor
+    (M,).
 
     A dense column's row is as large as its mean square; a level's is 1 where it is there at all.
     """
@@ -97,4 +103,4 @@ def _ridge(objective: Objective, null: NullModel, rows: int) -> Floats:
     ridge = np.zeros(model.parameters)
     ridge[: model.intercepts.stop] = np.tile(bend, model.layout.coefficients + 1)
     ridge[: P * K] = (null.curvature - objective.l2)[: P * K]
-    return ridge / rows
+    return ridge * max(RIDGE, 1.0 / rows)

@@ -121,8 +121,8 @@ def choose_optimizer(train: Train, size: Size | None = None) -> tuple[Optimizer[
     if size is not None and _sketch_pays(train.pointwise, size):
         return (
             Newton(rows_a_parameter=SKETCH_ROWS),
-            f"rows are many beside {counted(size.parameters, 'coefficient')} with levels: curvatures of "
-            f"about {SKETCH_ROWS} rows for each cost less than a gradient, and save passes",
+            f"rows are many beside {counted(size.parameters, 'coefficient')}, levels among them: "
+            f"curvatures of {SKETCH_ROWS} rows for each cost less than a gradient, and save passes",
         )
     return Lbfgs(), _why_lbfgs(train.pointwise.name, parameters)
 
