@@ -29,7 +29,7 @@ from lepton_dask.run.pipeline import PlannedRun, load_and_plan, run_planned
 pytestmark = pytest.mark.cluster
 
 ROWS = 4000
-CHUNK_BYTES = 16_000
+CHUNK_BYTES = 36_000
 ROW_GROUP_ROWS = 400
 WORKERS = (4, 2, 1)
 """How many a cluster has, one after another: some of them leave."""
