@@ -64,8 +64,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What came out of one arm of one case; `agrees` is None where nothing was compared. An arm that
-    raised has no times, and what it raised as the value `failed`."""
+    """What came out of one arm of one case; `agrees` is None where nothing was compared.
+
+    An arm that raised has no times, and what it raised as the value `failed`.
+    """
 
     case: str
     arm: str
