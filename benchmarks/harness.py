@@ -64,7 +64,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What came out of one arm of one case; `agrees` is None where nothing was compared."""
+    """What came out of one arm of one case; `agrees` is None where nothing was compared.
+
+    An arm that raised has no times, and what it raised as the value `failed`.
+    """
 
     case: str
     arm: str
@@ -199,7 +202,8 @@ class Bench:
 def measured(case: Case, repeats: int, say: Callable[[str], None]) -> list[Row]:
     """Every arm in turn, and that as often as asked: what slows the machine slows all arms.
 
-    Where an answer is wrong in any of the runs, the case has no times at all.
+    Where an answer is wrong in any of the runs, the case has no times at all. An arm that raises is
+    told of, and the others go on without it.
     """
     running = {arm.name: arm.run for arm in case.arms if arm.run is not None}
     for arm in case.arms:
@@ -207,17 +211,44 @@ def measured(case: Case, repeats: int, say: Callable[[str], None]) -> list[Row]:
             say(f"{case.name}: {arm.name} is left out: {arm.missing} is not installed")
     runs: dict[str, list[Run]] = {name: [] for name in running}
     compared: set[str] = set()
+    failed: dict[str, str] = {}
     for turn in range(case.warm + repeats):
-        done = {name: run() for name, run in running.items()}
-        verdicts = case.agree({name: run.answer for name, run in done.items()})
+        done = {}
+        for name, run in running.items():
+            if name in failed:
+                continue
+            try:
+                done[name] = run()
+            except Exception as error:
+                failed[name] = f"{type(error).__name__}: {error}"
+                say(f"{case.name}: {name} failed: {failed[name]}")
+        verdicts = _compared(case, done, failed)
         compared |= verdicts.keys()
         wrong = {name: problem for name, problem in verdicts.items() if problem is not None}
         if wrong:
-            return _disagreeing(case, wrong, compared, say)
+            rows = _disagreeing(case, wrong, compared, say)
+            return [_failed(row, failed) for row in rows]
         if turn >= case.warm:
-            for name, run in done.items():
-                runs[name].append(Run(run.seconds, None, run.values))
-    return [_row(case, arm.name, runs.get(arm.name, ()), compared) for arm in case.arms]
+            for name, made in done.items():
+                runs[name].append(Run(made.seconds, None, made.values))
+    rows = [_row(case, arm.name, runs.get(arm.name, ()), compared) for arm in case.arms]
+    return [_failed(row, failed) for row in rows]
+
+
+def _compared(
+    case: Case, done: Mapping[str, Run], failed: Mapping[str, str]
+) -> Mapping[str, str | None]:
+    """The verdicts; none where the answer that the others are compared with is a failed arm's."""
+    try:
+        return case.agree({name: run.answer for name, run in done.items()})
+    except KeyError as absent:
+        if absent.args[0] in failed:
+            return {}
+        raise
+
+
+def _failed(row: Row, failed: Mapping[str, str]) -> Row:
+    return Row(row.case, row.arm, values={"failed": failed[row.arm]}) if row.arm in failed else row
 
 
 def _disagreeing(

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 
 import dask
@@ -33,6 +33,9 @@ POLL_S = 1.0
 """How often a session looks at its cluster, and how long it gives it to answer."""
 DIAL_S = 5.0
 """For one attempt to reach a scheduler: between two of them the run can be stopped."""
+GRACE_S = 1.0
+"""For a worker to end by itself with its session. One in the middle of a task, of the 600 s that
+somebody's function may take, is killed then; Dask would give it five seconds."""
 LOG_LEVEL = logging.CRITICAL
 """For Dask's own logs: they repeat with tracebacks, and bury, what a run says in one sentence."""
 SETTINGS = {
@@ -167,7 +170,14 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
             with Client(cluster) as client:
                 yield client
         finally:
+            with suppress(TimeoutError):
+                cluster.sync(_end_workers, cluster)
             cluster.close()
+
+
+async def _end_workers(cluster: distributed.LocalCluster) -> None:
+    """What is left of a task is for nobody: the session is over."""
+    await asyncio.gather(*(each.close(timeout=GRACE_S) for each in cluster.workers.values()))
 
 
 def _memory_bytes(config: LocalCluster) -> float:

@@ -170,5 +170,17 @@ def eventually(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> 
 
 
 def are_gone(processes: Sequence[psutil.Process], timeout_s: float = 10) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
-    return not alive
+    """Whether all of them end in time; those that nobody has waited for yet have."""
+    deadline = time.monotonic() + timeout_s
+    while any(not _has_ended(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

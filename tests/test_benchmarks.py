@@ -86,6 +86,36 @@ def test_a_missing_peer_is_told_in_one_line_and_left_out(tmp_path: Path) -> None
     assert written["bars"][0]["holds"] is None
 
 
+@pytest.mark.parametrize("turn", [0, 2])
+def test_an_arm_that_raises_is_written_as_failed_and_the_others_go_on(
+    turn: int, tmp_path: Path
+) -> None:
+    answers = iter([42] * turn)
+    peer = Arm("peer", lambda: Run(3.0, 84 // (2 if next(answers, None) else 0)))
+    written, said = _toy(tmp_path, [_arm("ours", 1.0), peer])
+    assert "sums: peer failed: ZeroDivisionError: integer division or modulo by zero" in said
+    assert written["cases"][0]["seconds"] == [1.0, 1.0, 1.0]
+    assert written["cases"][0]["agrees"] is True
+    assert written["cases"][1] == {
+        "case": "sums",
+        "arm": "peer",
+        "seconds": [],
+        "values": {"failed": "ZeroDivisionError: integer division or modulo by zero"},
+        "agrees": None,
+    }
+    assert [bar["holds"] for bar in written["bars"]] == [None, None]
+
+
+def test_without_the_arm_that_others_are_compared_with_nothing_agrees(tmp_path: Path) -> None:
+    def as_ours(answers):  # type: ignore[no-untyped-def]
+        return {name: None if each == answers["ours"] else "no" for name, each in answers.items()}
+
+    ours = Arm("ours", lambda: Run(1.0, 1 // 0))
+    written, _ = _toy(tmp_path, [ours, _arm("peer", 3.0)], as_ours)
+    assert [case["agrees"] for case in written["cases"]] == [None, None]
+    assert written["cases"][1]["seconds"] == [3.0, 3.0, 3.0]
+
+
 def test_arms_run_in_turn_after_a_warm_run(tmp_path: Path) -> None:
     order: list[str] = []
 

@@ -328,13 +328,20 @@ def test_number_metrics_are_those_of_scikit_learn(
             "{metric: rmse, better_than: [mean, perfect]}",
             "rmse on test is 1.62651, and should be better than perfect's 0.0",
         ),
+        (
+            "{metric: rmse, better_than: [mean, unknown]}",
+            "rmse on test is 1.62651, and should be better than unknown's undefined "
+            "(no row has a prediction and a weight above zero)",
+        ),
     ],
 )
 def test_goals(
     goal: str, missed: str | None, rows: pd.DataFrame, run: Run, write_pipeline: WritePipeline
 ) -> None:
-    rows.assign(guess=5.0 + rows.index % 3, perfect=rows["value"]).to_csv("a.csv", index=False)
-    text = HEAD + prepare("value", "exclude: [part, w, label, guess, perfect]") + SQUARED
+    others = {"guess": 5.0 + rows.index % 3, "perfect": rows["value"]}
+    others["unknown"] = others["perfect"].where(rows["part"] != "test")
+    rows.assign(**others).to_csv("a.csv", index=False)
+    text = HEAD + prepare("value", f"exclude: [part, w, label, {', '.join(others)}]") + SQUARED
     outcome = run(
         write_pipeline(f"{text}  scores: {{evaluate: {{metrics: [mae], goals: [{goal}]}}}}\n")
     )

@@ -15,7 +15,7 @@ from lepton_dask.data.tables import Partition
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import unpenalised
 from lepton_dask.learn.passes import ShardPasses
-from lepton_dask.learn.scoring import score
+from lepton_dask.learn.scoring import Scores, score
 from lepton_dask.learn.sweeps import Predictions, Sweeps
 from lepton_dask.learn.tallies import Predicted
 from lepton_dask.plan.models import MEAN
@@ -29,7 +29,7 @@ MOST_LEVELS = 50
 
 def baseline_scores(
     work: Work, name: str, value: ModelValue, metrics: Sequence[str]
-) -> dict[str, Values]:
+) -> dict[str, Scores]:
     loss = value.linear.loss
     features = value.features
     if name == MEAN:
@@ -51,7 +51,7 @@ def baseline_scores(
             for part, table in features.table.parts.items()
         }
     return {
-        part: score(work.dispatch, each, metrics, scored_task(loss)).values
+        part: score(work.dispatch, each, metrics, scored_task(loss))
         for part, each in predictions.items()
     }
 

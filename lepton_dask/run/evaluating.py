@@ -51,7 +51,10 @@ def evaluate_models(
         labels=_labels(best),
         positive=_positive(best.value),
         threshold=best.threshold,
-        baselines=baselines,
+        baselines={
+            name: {part: each.values for part, each in scores.items()}
+            for name, scores in baselines.items()
+        },
         by=by,
         candidates={each.value.step: each.values() for each in candidates}
         if len(candidates) > 1
@@ -166,7 +169,7 @@ def _tell(work: Work, best: _Candidate) -> None:
 
 
 def _missed(
-    evaluate: Evaluate, scores: Mapping[str, Values], baselines: Mapping[str, Mapping[str, Values]]
+    evaluate: Evaluate, scores: Mapping[str, Values], baselines: Mapping[str, Mapping[str, Scores]]
 ) -> Iterator[str]:
     for goal in evaluate.goals:
         values = scores.get(goal.part, {})
@@ -176,10 +179,21 @@ def _missed(
         if not goal.bound_met(value):
             yield f"{what}, and should be {_bound(goal)}"
         for name in goal.better_than:
-            other = baselines[name].get(goal.part, {}).get(goal.metric)
-            better = METRICS[goal.metric].better
-            if value is None or (other is not None and not better(value, other)):
-                yield f"{what}, and should be better than {name}'s {other}"
+            other = baselines[name].get(goal.part)
+            if problem := _not_better(goal.metric, value, other):
+                yield f"{what}, and should be better than {name}'s {problem}"
+
+
+def _not_better(metric: str, value: float | None, other: Scores | None) -> str | None:
+    """The baseline's score, where the model's is not better; one that is undefined cannot be
+    beaten, and has the reason beside it."""
+    if other is None:
+        return "undefined (the part has no rows)"
+    baseline = other.values[metric]
+    if baseline is None:
+        return f"undefined ({other.undefined[metric]})"
+    better = value is not None and METRICS[metric].better(value, baseline)
+    return None if better else str(baseline)
 
 
 def _bound(goal: EvaluationGoal) -> str:

@@ -7,6 +7,7 @@ import io
 import platform
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -139,8 +140,10 @@ def inference(estimates: Sequence[Estimate]) -> str:
     return text.getvalue()
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide results."""
+    """Of Python and of the packages that decide results. Looked up once: a process keeps what it
+    has imported."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 

@@ -174,15 +174,17 @@ def _times(metric: Floats, vector: Floats) -> Floats:
 def _inverse_hessian_times(pairs: tuple[Pair, ...], metric: Floats, gradient: Floats) -> Floats:
     """H g by the two-loop recursion."""
     result = gradient.copy()
+    scaled = np.empty_like(result)  # with millions of parameters, new pages cost more than the sums
     shares = []
     for pair in reversed(pairs):
         share = float(pair.s @ result) / pair.curvature
         shares.append(share)
-        result -= share * pair.y
+        result -= np.multiply(pair.y, share, out=scaled)
     result = _times(metric, result)
     if pairs and metric.ndim == 1:
         last = pairs[-1]
         result *= last.curvature / float(last.y @ (metric * last.y))
     for pair, share in zip(pairs, reversed(shares), strict=True):
-        result += (share - float(pair.y @ result) / pair.curvature) * pair.s
+        rest = share - float(pair.y @ result) / pair.curvature
+        result += np.multiply(pair.s, rest, out=scaled)
     return result
