@@ -17,10 +17,13 @@ from lepton_dask.learn.kernels.pointwise import (
     evaluate,
     huber_scale_slope,
 )
+from lepton_dask.learn.kernels.simd import add_multiples, products
 from lepton_dask.matrix import Codes, Floats
 
 unsigned = np.uintp
 """Indices that cannot be negative: Python's reading of -1 costs a comparison."""
+
+ABREAST = 4
 
 compiled = kernel()
 summing = kernel(REASSOCIATE)
@@ -140,6 +143,27 @@ def predict(
 
 
 @compiled
+def add_dense_abreast(
+    dense: Dense, at: Offsets, m: int, run: int, theta: Floats, z: Floats
+) -> None:
+    """z[k run + i] += sum_j dense[at[k] + i, j] theta[j] for the four runs k, i < m."""
+    for i in range(m):
+        s = products(dense, (at[0] + i, at[1] + i, at[2] + i, at[3] + i), theta)
+        for k in range(4):
+            z[k * run + i] += s[k]
+
+
+@compiled
+def gather_dense_abreast(
+    dense: Dense, at: Offsets, m: int, run: int, residual: Floats, total: Floats
+) -> None:
+    """total[j] += sum_k sum_i residual[k run + i] dense[at[k] + i, j]."""
+    for i in range(m):
+        r = residual[i], residual[run + i], residual[2 * run + i], residual[3 * run + i]
+        add_multiples(total, dense, (at[0] + i, at[1] + i, at[2] + i, at[3] + i), r)
+
+
+@compiled
 def sweep(
     dense: Dense,
     codes: Codes,
@@ -169,40 +193,69 @@ def sweep(
     (n,) becomes w d2l/dz2 of each row unless it is empty.
     """
     n = len(y)
-    z = np.empty(run)
-    value = np.empty(run)
-    residual = np.empty(run)
-    weight = np.empty(run)
+    P = dense.shape[1]
+    z = np.empty(ABREAST * run)
+    value = np.empty(ABREAST * run)
+    residual = np.empty(ABREAST * run)
+    target = np.empty(ABREAST * run)
+    weight = np.empty(ABREAST * run)
+    at = np.zeros(ABREAST, np.int64)
     loss_sum = 0.0
     weight_sum = 0.0
-    for start in range(first * run, n, step * run):
-        stop = min(start + run, n)
-        m = stop - start
-        predict(dense, codes, offsets, starts, columns, values, start, stop, theta, D, S, z)
-        evaluate(code, a, b, scale, y, start, m, z, value, residual)
-        for i in range(m):
-            weight[i] = w[start + i]
-        if len(class_weights):
+    whole = (n // run - first + step - 1) // step if n // run > first else 0
+    count = ((n + run - 1) // run - first + step - 1) // step
+    quarter = whole // ABREAST
+    number = 0
+    while number < count:
+        # Four whole runs, a quarter of the rows apart; then one by one what is left.
+        together = number < quarter
+        abreast = ABREAST if together else 1
+        m = run
+        for k in range(abreast):
+            at[k] = (first + (number + k * quarter) * step) * run
+            m = min(m, n - at[k])
             for i in range(m):
-                weight[i] *= class_weights[int(y[start + i])]
+                z[k * run + i] = theta[D]
+                target[k * run + i] = y[at[k] + i]
+                weight[k * run + i] = w[at[k] + i]
+        rows = m if abreast == 1 else ABREAST * run
+        if P and together:
+            add_dense_abreast(dense, at, m, run, theta, z)
+        elif P:
+            add_dense(dense, at[0], at[0] + m, theta, z)
+        for k in range(abreast):
+            add_entries(
+                codes, offsets, starts, columns, values,
+                at[k], at[k] + m, theta, D - S, z[k * run :],
+            )
+        evaluate(code, a, b, scale, target, 0, rows, z, value, residual)
+        if len(class_weights):
+            for i in range(rows):
+                weight[i] *= class_weights[int(target[i])]
         if code == HUBER:
             slope = 0.0
-            for i in range(m):
-                slope += weight[i] * huber_scale_slope(y[start + i], z[i], a, scale)
+            for i in range(rows):
+                slope += weight[i] * huber_scale_slope(target[i], z[i], a, scale)
             gradient[D + 1] += slope
         if len(curvature):
-            curve(code, a, b, scale, y, start, m, z, curvature)
-            for i in range(m):
-                curvature[start + i] *= weight[i]
-        loss, mass, slope = weighed(m, weight, value, residual)
+            for k in range(abreast):
+                curve(code, a, b, scale, y, at[k], m, z[k * run :], curvature)
+                for i in range(m):
+                    curvature[at[k] + i] *= weight[k * run + i]
+        loss, mass, slope = weighed(rows, weight, value, residual)
         loss_sum += loss
         weight_sum += mass
         gradient[D] += slope
-        if dense.shape[1]:
-            gather_dense(dense, start, stop, residual, gradient)
-        gather_entries(
-            codes, offsets, starts, columns, values, start, stop, residual, D - S, gradient
-        )
+        if P and together:
+            gather_dense_abreast(dense, at, m, run, residual, gradient)
+        elif P:
+            gather_dense(dense, at[0], at[0] + m, residual, gradient)
+        for k in range(abreast):
+            gather_entries(
+                codes, offsets, starts, columns, values,
+                at[k], at[k] + m, residual[k * run :], D - S, gradient,
+            )
+        number = number + 1 if number + 1 != quarter else ABREAST * quarter
     return loss_sum, weight_sum
 
 
