@@ -69,10 +69,12 @@ def add_multiples(typing: Any, total: Any, dense: Any, rows: Any, factors: Any) 
         vectors = [_repeated(builder, each) for each in factors]
         for columns in matrix.each():
             with columns as (j, kind):
-                s = _load(builder, sums, j, kind)
                 by = factors if kind is DOUBLE else vectors
-                for pointer, factor in zip(pointers, by, strict=True):
+                # `total` comes last: the next rows wait for it.
+                s = builder.fmul(matrix.load(pointers[0], j, kind), by[0])
+                for pointer, factor in zip(pointers[1:], by[1:], strict=True):
                     s = _multiply_add(builder, matrix.load(pointer, j, kind), factor, s)
+                s = builder.fadd(_load(builder, sums, j, kind), s)
                 place = builder.bitcast(builder.gep(sums, [j]), kind.as_pointer())
                 builder.store(s, place, align=8)
         return context.get_dummy_value()
@@ -95,9 +97,7 @@ class _Matrix:
     def rows(self, numbers: Sequence[Any]) -> list[Any]:
         """Pointers to the rows."""
         return [
-            cgutils.pointer_add(
-                self._builder, self._data, self._builder.mul(number, self._stride)
-            )
+            cgutils.pointer_add(self._builder, self._data, self._builder.mul(number, self._stride))
             for number in numbers
         ]
 
