@@ -293,6 +293,7 @@ class Sweeps:
     dispatch: Dispatch
     shards: Shards
     model: LinearModel
+    _last: list[Future] = field(default_factory=list, repr=False, compare=False)
 
     def sums(self, query: Query) -> ChunkSums:
         """The sums over all rows that answer a query."""
@@ -343,6 +344,9 @@ class Sweeps:
             for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
         ]
         futures = self.dispatch.starmap(name, shard_sums, tasks)
+        # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
+        # to a worker in 5: word that they may go would keep this pass's tasks waiting.
+        self._last[:] = futures
         return added_shards(shards.chunks, self.dispatch.gather(futures))
 
 
