@@ -7,14 +7,13 @@ of float32 are widened as they are loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, cast
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 ROWS = 4
 WIDTH = 4
@@ -22,6 +21,11 @@ WIDTH = 4
 
 DOUBLE = ir.DoubleType()
 VECTOR = ir.VectorType(DOUBLE, WIDTH)
+
+
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """numba's, with a type. Compiled functions call the result without the first argument."""
+    return cast("Callable[..., Any]", extending.intrinsic(function))
 
 
 @intrinsic

@@ -83,7 +83,7 @@ def linear_predictor(block: Block, model: LinearModel, theta: Floats) -> Floats:
     if n:
         # Four quarters, the last of which begins early enough to be as long as the others.
         run = -(-n // rows.ABREAST)
-        at = tuple(min(k * run, n - run) for k in range(rows.ABREAST))
+        at = (0, min(run, n - run), min(2 * run, n - run), n - run)
         quarters = np.empty((rows.ABREAST, run))
         S = model.layout.sparse if len(arrays.starts) else 0
         rows.predict(*arrays[:6], at, run, plain(theta), D, S, quarters.reshape(-1))
