@@ -4,7 +4,7 @@ Rows are taken in runs that the cache holds: the run's z from its matrix, the re
 back to the gradient from the matrix, which is in the cache by then. So a pass reads memory once.
 
 Four runs go abreast, a quarter of the chunk apart: memory then delivers four streams, which it does
-faster than one (in C, 1M x 200 on two threads: a sum over one stream a thread takes 73 ms, over four 65),
+faster than one (in C, 1M x 200 on two threads: a sum over one stream takes 73 ms, over four 65),
 and there is other work for the processor while one of them waits. The four rows of a time share
 what is loaded of theta and of the gradient. Which rows go together depends on shapes alone.
 """
