@@ -21,8 +21,9 @@ from lepton_dask.learn.kernels import (
     sweep_block,
     warm_up,
 )
+from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Huber, Logistic, Multinomial, Quantile, Squared
-from lepton_dask.matrix import Layout
+from lepton_dask.matrix import Block, Layout
 
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS.values(), ids=list(EVERY_LOSS))
 every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=str)
@@ -322,3 +323,37 @@ def test_blas_is_pinned_to_one_thread_for_the_whole_process():
     thread.join()
     pools = threadpoolctl.threadpool_info()
     assert {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"} == {1}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("width", [*range(1, 10), 50])
+def test_four_rows_at_a_time_take_every_column_of_any_width(width, dtype):
+    random = np.random.default_rng(width)
+    n = 37
+    block = Block(
+        random.standard_normal((n, width)).astype(dtype),
+        np.zeros((n, 0), np.int32),
+        random.standard_normal(n),
+        random.random(n),
+    )
+    theta = random.standard_normal(width + 1)
+    dense = block.dense.astype(np.float64)
+    model = LinearModel(Squared(), Layout(width, ()))
+    z = linear_predictor(block, model, theta)
+    np.testing.assert_allclose(z, dense @ theta[:-1] + theta[-1], rtol=1e-12, atol=1e-12)
+    gradient = sweep_block(block, model, theta).gradient
+    residual = block.weight * (z - block.target)
+    expected = np.append(dense.T @ residual, residual.sum())
+    np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_a_row_that_overflows_spoils_the_sums_of_its_own_batch_alone():
+    n, of = 61, 7
+    dense = np.ones((n, 1))
+    dense[n - 1] = 1e200
+    block = Block(dense, np.zeros((n, 0), np.int32), np.zeros(n), np.ones(n))
+    model = LinearModel(Squared(), Layout(1, ()))
+    theta = np.array([1.0, 0.0])
+    sums = [sweep_block(block, model, theta, rows=Batch(number, of)) for number in range(of)]
+    assert [np.isinf(each.loss) for each in sums].count(True) == 1
+    assert sum(each.weight for each in sums) == n

@@ -40,6 +40,9 @@ from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
 POLL_S = 0.5
 """How often a wait looks whether it should go on."""
 
+IDLE_S = 1.0
+"""After how long without another pass the last one's results are let go."""
+
 T = TypeVar("T")
 
 
@@ -137,6 +140,11 @@ class Dispatch:
             for address, numbers in groups
         ]
         return in_chunk_order([numbers for _, numbers in groups], self.gather(asked))
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Calls a function that returns at once, on the client's loop."""
+        loop = self.client.loop
+        loop.add_callback(loop.call_later, seconds, function)
 
     def wait(
         self, futures: Sequence[Future], progressed: Callable[[int], None] = lambda _: None
@@ -293,6 +301,7 @@ class Sweeps:
     dispatch: Dispatch
     shards: Shards
     model: LinearModel
+    _last: list[list[Future]] = field(default_factory=list, repr=False, compare=False)
 
     def sums(self, query: Query) -> ChunkSums:
         """The sums over all rows that answer a query."""
@@ -349,7 +358,14 @@ class Sweeps:
             for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
         ]
         futures = self.dispatch.starmap(name, shard_sums, tasks)
-        return added_shards(shards.chunks, self.dispatch.gather(futures))
+        # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
+        # to a worker in 5: word that they may go would keep this pass's tasks waiting.
+        for earlier in self._last:
+            earlier.clear()
+        self._last[:] = [futures]
+        results = self.dispatch.gather(futures)
+        self.dispatch.later(IDLE_S, futures.clear)
+        return added_shards(shards.chunks, results)
 
 
 def _each(

@@ -36,6 +36,7 @@ def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callabl
             "error_model": "numpy",
             "fastmath": set(fastmath),
             "forceinline": inline,
+            "no_cfunc_wrapper": True,  # nothing calls the kernels but Python and each other
         }
         try:
             dispatcher = njit(cache=True, **options)(function)

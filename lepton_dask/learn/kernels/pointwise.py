@@ -172,37 +172,36 @@ def evaluate(
     b: float,
     scale: float,
     y: Floats,
-    start: int,
     n: int,
     z: Floats,
     value: Floats,
     slope: Floats,
 ) -> None:
-    """value[:n] and slope[:n], dl/dz, of z[:n] and y[start : start + n]; all but multinomial."""
+    """value[:n] and slope[:n], dl/dz, of z[:n] and y[:n]; all but multinomial."""
     if code == SQUARED:
         for i in range(n):
-            value[i], slope[i] = squared(y[start + i], z[i])
+            value[i], slope[i] = squared(y[i], z[i])
     elif code == LOGISTIC:
         for i in range(n):
-            value[i], slope[i] = logistic(y[start + i], z[i])
+            value[i], slope[i] = logistic(y[i], z[i])
     elif code == POISSON:
         for i in range(n):
-            value[i], slope[i] = poisson(y[start + i], z[i])
+            value[i], slope[i] = poisson(y[i], z[i])
     elif code == GAMMA:
         for i in range(n):
-            value[i], slope[i] = gamma(y[start + i], z[i])
+            value[i], slope[i] = gamma(y[i], z[i])
     elif code == TWEEDIE:
         for i in range(n):
-            value[i], slope[i] = tweedie(y[start + i], z[i], a)
+            value[i], slope[i] = tweedie(y[i], z[i], a)
     elif code == HUBER:
         for i in range(n):
-            value[i], slope[i] = huber(y[start + i], z[i], a, scale)
+            value[i], slope[i] = huber(y[i], z[i], a, scale)
     elif code == QUANTILE:
         for i in range(n):
-            value[i], slope[i] = quantile(y[start + i], z[i], a, b)
+            value[i], slope[i] = quantile(y[i], z[i], a, b)
     elif code == HUBER_SCALE:
         for i in range(n):
-            value[i], slope[i] = huber_scale_bend(y[start + i], z[i], a, scale)
+            value[i], slope[i] = huber_scale_bend(y[i], z[i], a, scale)
 
 
 @compiled
@@ -212,33 +211,32 @@ def curve(
     b: float,
     scale: float,
     y: Floats,
-    start: int,
     n: int,
     z: Floats,
     curvature: Floats,
 ) -> None:
-    """curvature[start : start + n], d2l/dz2, of z[:n] and y[start : start + n]."""
+    """curvature[:n], d2l/dz2, of z[:n] and y[:n]."""
     if code == SQUARED:
         for i in range(n):
-            curvature[start + i] = 1.0
+            curvature[i] = 1.0
     elif code == LOGISTIC:
         for i in range(n):
-            curvature[start + i] = logistic_curvature(z[i])
+            curvature[i] = logistic_curvature(z[i])
     elif code == POISSON:
         for i in range(n):
-            curvature[start + i] = exp(z[i])
+            curvature[i] = exp(z[i])
     elif code == GAMMA:
         for i in range(n):
-            curvature[start + i] = y[start + i] * exp(-z[i])
+            curvature[i] = y[i] * exp(-z[i])
     elif code == TWEEDIE:
         for i in range(n):
-            curvature[start + i] = tweedie_curvature(y[start + i], z[i], a)
+            curvature[i] = tweedie_curvature(y[i], z[i], a)
     elif code == HUBER:
         for i in range(n):
-            curvature[start + i] = 2.0 / scale if abs(z[i] - y[start + i]) <= a * scale else 0.0
+            curvature[i] = 2.0 / scale if abs(z[i] - y[i]) <= a * scale else 0.0
     elif code == QUANTILE:
         for i in range(n):
-            curvature[start + i] = quantile_curvature(y[start + i], z[i], b)
+            curvature[i] = quantile_curvature(y[i], z[i], b)
 
 
 @compiled
@@ -295,7 +293,7 @@ def curvature(
         return p * others(p)
     bend = np.empty(len(z))
     a, b = parameters(loss, smoothing)
-    curve(loss.code, a, b, scale, y, 0, len(z), z, bend)
+    curve(loss.code, a, b, scale, y, len(z), z, bend)
     return bend
 
 
@@ -321,5 +319,5 @@ def _evaluated(
         evaluate_classes(y, z, values, slopes)
     else:
         a, b = parameters(loss, smoothing)
-        evaluate(loss.code, a, b, scale, y, 0, len(z), z, values, slopes)
+        evaluate(loss.code, a, b, scale, y, len(z), z, values, slopes)
     return values, slopes

@@ -19,10 +19,11 @@ from lepton_dask.learn.kernels.sums import Batch, ChunkSums, Leverage
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block, Floats
 
-RUN_BYTES = 1 << 16
-"""Bytes of the matrix in a run of rows: with its vectors it stays in the second-level cache."""
+RUN_BYTES = 1 << 14
+"""Bytes of the matrix in a run of rows: the four that go abreast, with their vectors, stay in the
+second-level cache."""
 
-MIN_RUN_ROWS, MAX_RUN_ROWS = 16, 2048
+MIN_RUN_ROWS, MAX_RUN_ROWS = 4, 512
 
 WHOLE = Batch(0, 1)
 
@@ -86,16 +87,24 @@ def linear_predictor(block: Block, model: LinearModel, theta: Floats) -> Floats:
     from lepton_dask.learn.kernels import rows
 
     z = np.empty(n)
-    rows.predict(*arrays[:6], 0, n, plain(theta), D, model.layout.sparse, z)
+    if n:
+        # Four quarters, the last of which begins early enough to be as long as the others.
+        run = -(-n // rows.ABREAST)
+        at = (0, min(run, n - run), min(2 * run, n - run), n - run)
+        quarters = np.empty((rows.ABREAST, run))
+        S = model.layout.sparse if len(arrays.starts) else 0
+        rows.predict(*arrays[:6], at, run, plain(theta), D, S, quarters.reshape(-1))
+        for start, quarter in zip(at, quarters, strict=True):
+            z[start : start + run] = quarter
     return z
 
 
 def run_rows(arrays: Arrays, batch: Batch) -> int:
-    """Rows in a run: as many as the cache holds, and not more than a batch may have."""
+    """Rows in a run: as many as the cache holds, and not more than a quarter of a batch."""
     n, P = len(arrays.target), arrays.dense.shape[1]
     width = int(P * arrays.dense.itemsize + arrays.codes.shape[1] * 4 + 4 * 8)
     rows = min(max(RUN_BYTES // width, MIN_RUN_ROWS), MAX_RUN_ROWS)
-    return max(1, min(rows, -(-n // batch.of)))
+    return max(1, min(rows, -(-n // (4 * batch.of))))
 
 
 def _sweep(
