@@ -28,9 +28,14 @@ from lepton_dask.data.reading import (
 )
 from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
+from lepton_dask.run.warming import warm_up_scan
 from lepton_dask.run.work import Work
 
 Rows = Partition | CachedPartition
+
+SCANNED_FROM = 16
+"""CSV chunks. To get ready for the compiled scan takes a worker about half a second, which it saves
+in a dozen of chunks."""
 
 
 @dataclass
@@ -76,6 +81,8 @@ def parse_chunks(
 
     Raises UserError for what the reading shows to be wrong.
     """
+    if sum(chunk.file.format == "csv" for chunk in planned) >= SCANNED_FROM:
+        warm_up_scan(work.dispatch)
     cut = [chunk for chunk in planned if not in_files and can_be_parsed_cut(read, chunk)]
     attempts = _attempted(work, read, cut, profiled)
     chunks = _settled(work, read, planned, attempts)

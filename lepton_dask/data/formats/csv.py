@@ -16,6 +16,7 @@ from lepton_dask.data.content import SourceFile, read_content, read_range
 from lepton_dask.data.convert import FALSE_VALUES, TRUE_VALUES
 from lepton_dask.data.formats.encoding import as_utf8, can_be_cut, in_utf8
 from lepton_dask.data.formats.opening import OPENING_BYTES, no_row_fits, opening
+from lepton_dask.data.formats.plain_csv import MOST_IN_A_BYTE, read_plain
 from lepton_dask.data.formats.records import (
     Scan,
     lines_between,
@@ -33,8 +34,6 @@ from lepton_dask.errors import RunError
 PARSED_BYTES = 1 << 20
 """Arrow parses a chunk in blocks of this size: what lies between tokenising and converting stays in
 the processor's cache. 16 MiB of 42 columns took 56 ms in blocks, 185 ms in one piece."""
-
-MOST_IN_A_BYTE = 127
 
 MOST_TEXTS = 10_000
 """Distinct texts in a block up to which a column is read as a dictionary. Beyond, most texts occur
@@ -145,12 +144,12 @@ def parse_records(
         )
     numbers = np.arange(total, dtype=np.int64) + (chunk.first_row or 0)
     malformed = [(int(numbers[row]), "holds a NUL byte") for row in with_nul]
-    numbers = np.delete(numbers, with_nul)
+    numbers = np.delete(numbers, with_nul) if len(with_nul) else numbers
     malformed += [
         (int(numbers[row]), f"expected {expected} fields, found {actual}")
         for row, expected, actual in bad_rows
     ]
-    kept = np.delete(numbers, [row for row, _, _ in bad_rows])
+    kept = np.delete(numbers, [row for row, _, _ in bad_rows]) if bad_rows else numbers
     return RawChunk(columns, table, kept, sorted(malformed))
 
 
@@ -163,6 +162,16 @@ def _read_strictly(
         name: arrow_type(wanted) for name, wanted in columns.wanted.items() if wanted is not None
     }
     types = {**typed, **as_text}
+    plain = read_plain(
+        records,
+        names,
+        read.separator,
+        ("", *_listed(read)),
+        types,
+        lambda sample: _read_csv(read, names, columns.names, types, sample)[0],
+    )
+    if plain is not None:
+        return plain, []
     try:
         table, bad = _read_csv(read, names, columns.names, types, records)
     except pa.ArrowInvalid:
@@ -212,7 +221,6 @@ def _read_in_blocks(
         bad.append((row.number - 1, row.expected_columns, row.actual_columns))
         return "skip"
 
-    listed = read.missing_values if isinstance(read.missing_values, tuple) else ()
     table = pyarrow.csv.read_csv(
         pa.BufferReader(records),
         pyarrow.csv.ReadOptions(
@@ -226,7 +234,7 @@ def _read_in_blocks(
         pyarrow.csv.ConvertOptions(
             column_types=dict(types),
             include_columns=list(included),
-            null_values=["", *listed],
+            null_values=["", *_listed(read)],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             true_values=list(TRUE_VALUES),
@@ -237,6 +245,11 @@ def _read_in_blocks(
     )
     # Every block has its own dictionaries.
     return _narrowed(table.unify_dictionaries().combine_chunks()), bad
+
+
+def _listed(read: Read) -> tuple[str, ...]:
+    """What stands for a missing value in every column."""
+    return read.missing_values if isinstance(read.missing_values, tuple) else ()
 
 
 def _narrowed(table: pa.Table) -> pa.Table:
