@@ -16,13 +16,22 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from lepton_dask.data.arrow import known_type, one_array, ticks_of
-from lepton_dask.data.levels import DISTINCT_CAP, Levels, counted, merge_levels
+from lepton_dask.data.levels import (
+    DISTINCT_CAP,
+    TEXT_BYTES_CAP,
+    Levels,
+    counted,
+    merge_levels,
+)
 from lepton_dask.data.moments import Moments, merge_moments
 from lepton_dask.data.sketch import Counts, Ordered, QuantileSketch, weighted_quantiles
 from lepton_dask.data.types import ColumnType, Schema
 
 REPORTED_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 REPORTED_LEVELS = 20
+FEW_TEXTS = 256
+FEW_BYTES = TEXT_BYTES_CAP // 4
+"""A character takes up to four bytes: with fewer characters no cap is near."""
 LEAST_SPAN = 1 << 14
 """Integers that lie this close together are counted without sorting, however few they are."""
 
@@ -142,11 +151,18 @@ def _profile_column(array: pa.Array) -> ColumnProfile:
 
 def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
     encoded = array if pt.is_dictionary(array.type) else array.dictionary_encode()
-    indices = encoded.indices.drop_null().to_numpy()
-    counts = np.bincount(indices, minlength=len(encoded.dictionary)).astype(np.int64)
+    indices = encoded.indices.drop_null() if encoded.null_count else encoded.indices
+    counts = np.bincount(indices.to_numpy(), minlength=len(encoded.dictionary)).astype(np.int64)
     # A dictionary that was read or sliced may hold texts that no row has.
     used = np.flatnonzero(counts)
-    texts = encoded.dictionary.cast(pa.string()).take(pa.array(used))
+    texts = encoded.dictionary.cast(pa.string())
+    if len(used) < len(texts):
+        texts, counts = texts.take(pa.array(used)), counts[used]
+    if len(texts) <= FEW_TEXTS:
+        levels, longest = _few_texts(texts.to_pylist(), counts)
+    else:
+        levels = counted(texts, counts, "text")
+        longest = pc.max(pc.utf8_length(texts)).as_py()
     return ColumnProfile(
         type=type_,
         count=len(indices),
@@ -154,9 +170,19 @@ def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
         moments=None,
         log1p=None,
         sketch=None,
-        levels=counted(texts, counts[used], "text"),
-        longest=pc.max(pc.utf8_length(texts)).as_py() or 0,
+        levels=levels,
+        longest=longest,
     )
+
+
+def _few_texts(texts: list[str], counts: Counts) -> tuple[Levels | None, int]:
+    """Distinct texts as levels, and the characters of the longest. Python, too, orders texts by
+    code point, and has sorted a few before a call of Arrow's has begun."""
+    longest = max(map(len, texts), default=0)
+    if longest * FEW_TEXTS > FEW_BYTES:
+        return counted(pa.array(texts, pa.string()), counts, "text"), longest
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    return Levels(pa.array([texts[i] for i in order], pa.string()), counts[order]), longest
 
 
 def _profile_boolean(array: pa.Array, type_: ColumnType) -> ColumnProfile:

@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class Asked(NamedTuple):
-    """Tasks that look at results where they lie: `futures[g]` at those of the given `numbers[g]`."""
+    """Tasks that look at results where they lie: `futures[g]` at those of the `numbers[g]`."""
 
     futures: tuple[Future, ...]
     numbers: tuple[tuple[int, ...], ...]
@@ -142,7 +142,7 @@ class Dispatch:
         futures: Sequence[Future],
         *arguments: Sequence[Any],
     ) -> Asked:
-        """The same without waiting: `answers` has the results. Hold on to the futures until then."""
+        """The same without waiting: `answers` has the results. Hold the futures until then."""
         groups = _by_thread(self.client, futures) if futures else []
         asked = [
             self.submit(
@@ -391,7 +391,9 @@ def _by_thread(client: Client, chunks: Sequence[Future]) -> list[tuple[str, list
     on: dict[str, list[int]] = {}
     for number, chunk in enumerate(chunks):
         # A chunk whose worker has just gone is placed by the scheduler with the others of none.
-        address = min(holders.get(chunk.key) or [""])
+        # Of several that hold it, one with few others.
+        held_by = holders.get(chunk.key) or [""]
+        address = min(held_by, key=lambda each: (len(on.get(each, ())), each))
         on.setdefault(address, []).append(number)
     groups = []
     for address, numbers in sorted(on.items()):

@@ -172,4 +172,3 @@ def _sources(part: PartTable) -> Iterator[SourceChunk]:
 
 def _profile(rows: Partition) -> Profile:
     return profile_table(rows.table)
-

@@ -101,7 +101,8 @@ class TableValue:
     def without_rows(self) -> TableValue:
         """What is known of the table, its rows let go."""
         parts = {
-            name: replace(part, partitions=(), profiles={}, merged={}) for name, part in self.parts.items()
+            name: replace(part, partitions=(), profiles={}, merged={})
+            for name, part in self.parts.items()
         }
         return replace(self, parts=parts)
 

@@ -38,7 +38,7 @@ async def _begin_scan() -> None:
         threading.Thread(target=plain_csv.warm_up, name="warm-up", daemon=True).start()
 
 
-# Dask starts coroutines alone without waiting for them: it refuses functions, and on_error hides it.
+# Without waiting Dask starts coroutines alone: it refuses functions, and on_error hides that.
 async def _begin(losses: list[Loss]) -> None:
     threading.Thread(target=_warm_up, args=(losses,), name="warm-up", daemon=True).start()
 

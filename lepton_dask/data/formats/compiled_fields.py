@@ -10,23 +10,26 @@ It imports numba: import it where it is about to be called, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
+from lepton_dask.data.formats.vectors import (
+    VECTOR_BYTES,
+    compiled,
+    differing_bytes,
+    inlined,
+    lowest_bit,
+    special_bytes,
+    word,
+)
 
 SKIPPED, EMPTY, INTEGER, NUMBER, TEXT = range(5)
 """What a column holds: it is not wanted; no value so far; ..."""
 
 DONE, NOT_PLAIN, TOO_MANY_TEXTS = range(3)
 
-VECTOR_BYTES = 32
 MOST_DISTINCT = 1 << 14
 """Texts of all columns together: their codes fit 16 bits, and their table the cache."""
 SLOTS = 1 << 15
@@ -40,7 +43,7 @@ exactly, so that their quotient is rounded once (Clinger, "How to read floating 
 accurately", PLDI 1990)."""
 POWERS = 10.0 ** np.arange(EXACT_DIGITS + 1)
 
-_NEWLINE, _RETURN, _QUOTE, _TAB, _SPACE, _MINUS, _POINT = (ord(each) for each in '\n\r"\t -.')
+_NEWLINE, _TAB, _SPACE, _MINUS, _POINT = (ord(each) for each in "\n\t -.")
 _MIX = np.int64(-7046029254386353131)  # 2^64 / the golden ratio, and primes of xxHash64
 _MIX_LAST = np.int64(-4417276706812531889)
 _MIX_MIDDLE = np.int64(1609587929392839161)
@@ -86,94 +89,8 @@ class Found(NamedTuple):
     distinct: NDArray[np.int64]
 
 
-def compiled(function: F) -> F:
-    """Compiled on its first call, or read from the disk; releases the GIL."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return cast("F", njit(cache=True, **options)(function))
-    except RuntimeError:  # "cannot cache function: no locator available for file"
-        return cast("F", njit(**options)(function))
-
-
-def inlined(function: F) -> F:
-    """Compiled as a part of what calls it."""
-    return cast("F", njit(forceinline=True, error_model="numpy")(function))
-
-
-_VECTOR = ir.VectorType(ir.IntType(8), VECTOR_BYTES)
-_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
-_FIRST_LANE = ir.Constant(ir.VectorType(_INT32, VECTOR_BYTES), [0] * VECTOR_BYTES)
-_UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
-
-
-def _loaded(context: Any, builder: Any, array_type: Any, array: Any, at: Any, type_: Any) -> Any:
-    """The bytes array[at:] as a value of the LLVM type, wherever they lie."""
-    data = context.make_array(array_type)(context, builder, array).data
-    pointer = builder.bitcast(builder.gep(data, [at]), type_.as_pointer())
-    value = builder.load(pointer)
-    value.align = 1
-    return value
-
-
-def _in_every_lane(builder: Any, byte: Any) -> Any:
-    first = builder.insert_element(_UNDEFINED, byte, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, _UNDEFINED, _FIRST_LANE)
-
-
-def _as_bits(builder: Any, lanes: Any) -> Any:
-    return builder.zext(builder.bitcast(lanes, _INT32), _INT64)
-
-
-@intrinsic
-def special_bytes(_: Any, text: Any, at: Any, separator: Any) -> Any:
-    """Bit i is set where text[at + i] ends a field or is none of plain text: the separator, a
-    newline, a carriage return, a quote, NUL."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = _loaded(context, builder, signature.args[0], *arguments[:2], _VECTOR)
-        found = builder.icmp_unsigned("==", vector, _in_every_lane(builder, arguments[2]))
-        for byte in (_NEWLINE, _RETURN, _QUOTE, 0):
-            other = ir.Constant(_VECTOR, [byte] * VECTOR_BYTES)
-            found = builder.or_(found, builder.icmp_unsigned("==", vector, other))
-        return _as_bits(builder, found)
-
-    return types.int64(text, types.int64, types.uint8), generate
-
-
-@intrinsic
-def differing_bytes(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
-    """Bit k is set where a[i + k] != b[j + k]."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        left = _loaded(context, builder, signature.args[0], *arguments[:2], _VECTOR)
-        right = _loaded(context, builder, signature.args[2], *arguments[2:], _VECTOR)
-        return _as_bits(builder, builder.icmp_unsigned("!=", left, right))
-
-    return types.int64(a, types.int64, b, types.int64), generate
-
-
-@intrinsic
-def word(_: Any, text: Any, at: Any) -> Any:
-    """The 8 bytes text[at:] as one integer."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _loaded(context, builder, signature.args[0], *arguments, _INT64)
-
-    return types.int64(text, types.int64), generate
-
-
-@intrinsic
-def lowest_bit(_: Any, bits: Any) -> Any:
-    """The position of the lowest bit that is set; one has to be."""
-
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), generate
-
-
 @compiled
-def scan(
+def scan(  # noqa: PLR0915 - in pieces numba counts references to their arrays: 100 ms, not 27
     text: NDArray[np.uint8],
     stop: int,
     separator: np.uint8,
@@ -320,7 +237,7 @@ def plain_number(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, in
             decimals = -1
     if at < end or whole == 0 or whole > MOST_DIGITS:
         decimals = -1
-    return digits, decimals, is_negative
+    return int(digits), decimals, bool(is_negative)
 
 
 @inlined
@@ -374,7 +291,7 @@ def first_slot(text: NDArray[np.uint8], begin: int, end: int, name: int) -> int:
         first &= (np.int64(1) << np.int64(8 * length)) - 1
     mixed ^= first * _MIX
     mixed ^= (mixed >> 32) & 0xFFFFFFFF
-    return ((mixed * _MIX) >> 40) & (SLOTS - 1)
+    return int(((mixed * _MIX) >> 40) & (SLOTS - 1))
 
 
 @inlined
@@ -385,4 +302,4 @@ def are_equal(a: NDArray[np.uint8], i: int, b: NDArray[np.uint8], j: int, length
         left = min(length - done, VECTOR_BYTES)
         compared = (np.int64(1) << np.int64(left)) - 1
         differing |= compared & differing_bytes(a, i + done, b, j + done)
-    return differing == 0
+    return bool(differing == 0)

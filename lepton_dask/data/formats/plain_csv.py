@@ -120,7 +120,7 @@ def _is_mostly_distinct(texts: pa.ChunkedArray) -> bool:
         return False
     is_one_dictionary = pa.types.is_dictionary(texts.type) and texts.num_chunks == 1
     distinct = texts.chunk(0).dictionary if is_one_dictionary else texts.unique()
-    return 2 * len(distinct) > present
+    return bool(2 * len(distinct) > present)
 
 
 def _has_types(table: pa.Table, types: Mapping[str, pa.DataType]) -> bool:
@@ -136,6 +136,7 @@ def _scanned(
     records: bytes, separator: str, missing: Sequence[str], kinds: NDArray[np.int8]
 ) -> Scanned | None:
     from lepton_dask.data.formats import compiled_fields as fields
+    from lepton_dask.data.formats.vectors import VECTOR_BYTES
 
     columns, rows = len(kinds), fields.count_lines(np.frombuffer(records, np.uint8))
     integers = np.empty((columns, rows), np.int64)
@@ -154,9 +155,9 @@ def _scanned(
         np.zeros(3, np.int64), np.zeros(columns, np.int64), np.zeros(columns, np.int64)
     )
     # The scan looks beyond a record's end: the last ones are scanned in a copy with room there.
-    cut = records.rfind(b"\n", 0, max(0, len(records) - fields.VECTOR_BYTES)) + 1
+    cut = records.rfind(b"\n", 0, max(0, len(records) - VECTOR_BYTES)) + 1
     rest = records[cut:]
-    padded = rest + bytes(fields.VECTOR_BYTES)
+    padded = rest + bytes(VECTOR_BYTES)
     for text, stop in ((records, cut), (padded, len(rest))):
         outcome = fields.scan(
             np.frombuffer(text, np.uint8),
