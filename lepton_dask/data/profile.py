@@ -16,22 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from lepton_dask.data.arrow import known_type, one_array, ticks_of
-from lepton_dask.data.levels import (
-    DISTINCT_CAP,
-    TEXT_BYTES_CAP,
-    Levels,
-    counted,
-    merge_levels,
-)
+from lepton_dask.data.levels import DISTINCT_CAP, Levels, counted, merge_levels
 from lepton_dask.data.moments import Moments, merge_moments
 from lepton_dask.data.sketch import Counts, Ordered, QuantileSketch, weighted_quantiles
 from lepton_dask.data.types import ColumnType, Schema
 
 REPORTED_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 REPORTED_LEVELS = 20
-FEW_TEXTS = 256
-FEW_BYTES = TEXT_BYTES_CAP // 4
-"""A character takes up to four bytes: with fewer characters no cap is near."""
 LEAST_SPAN = 1 << 14
 """Integers that lie this close together are counted without sorting, however few they are."""
 
@@ -158,11 +149,6 @@ def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
     texts = encoded.dictionary.cast(pa.string())
     if len(used) < len(texts):
         texts, counts = texts.take(pa.array(used)), counts[used]
-    if len(texts) <= FEW_TEXTS:
-        levels, longest = _few_texts(texts.to_pylist(), counts)
-    else:
-        levels = counted(texts, counts, "text")
-        longest = pc.max(pc.utf8_length(texts)).as_py()
     return ColumnProfile(
         type=type_,
         count=len(indices),
@@ -170,19 +156,9 @@ def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
         moments=None,
         log1p=None,
         sketch=None,
-        levels=levels,
-        longest=longest,
+        levels=counted(texts, counts, "text"),
+        longest=pc.max(pc.utf8_length(texts)).as_py() or 0,
     )
-
-
-def _few_texts(texts: list[str], counts: Counts) -> tuple[Levels | None, int]:
-    """Distinct texts as levels, and the characters of the longest. Python, too, orders texts by
-    code point, and has sorted a few before a call of Arrow's has begun."""
-    longest = max(map(len, texts), default=0)
-    if longest * FEW_TEXTS > FEW_BYTES:
-        return counted(pa.array(texts, pa.string()), counts, "text"), longest
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    return Levels(pa.array([texts[i] for i in order], pa.string()), counts[order]), longest
 
 
 def _profile_boolean(array: pa.Array, type_: ColumnType) -> ColumnProfile:
