@@ -71,7 +71,7 @@ def read_plain(
     are read, and in which order.
     """
     end = records.rfind(b"\n", 0, SAMPLE_BYTES) + 1
-    if not is_ready() or not end or not records.endswith(b"\n"):
+    if not is_ready() or not end or not records.endswith(b"\n") or not separator.isascii():
         return None
     try:
         sample = sampled(records[:end])
