@@ -145,6 +145,21 @@ def test_blank_lines_are_none_and_texts_are_told_apart_by_their_middle() -> None
     assert_read("\n\n" + "\n\n".join(f"{text},1" for text in texts * 3) + "\n\n", 2)
 
 
+@pytest.mark.parametrize("at", [10, 20, 40, 50])
+def test_texts_with_the_same_place_in_the_table_are_told_apart(at: int) -> None:
+    """Of 64 bytes the table's places are found by 0 to 7, 28 to 35 and 56 to 63."""
+    texts = [f"{'p' * at}{i:02}".ljust(64, "s") for i in range(40)]
+    assert_read("".join(f"{text},1\n" for text in texts * 3), 2)
+
+
+@settings(max_examples=300, deadline=None)
+@given(digits=st.integers(10**15, 10**18 - 1), places=st.integers(1, 17))
+def test_decimals_of_many_digits_are_read_as_arrow_does_or_not(digits: int, places: int) -> None:
+    whole, decimals = divmod(digits, 10**places)
+    found, expected = scanned(f"1.5,x\n{whole}.{decimals:0{places}},x\n", 2)
+    assert found is None or plain_table(found).equals(plain_table(expected))
+
+
 def test_columns_that_are_not_wanted_may_hold_anything_without_quotes() -> None:
     table = assert_read("2020-01-01,5,x\ntrue,6,y\n", 3, wanted=["c2", "c1"])
     assert table.column_names == ["c2", "c1"]
