@@ -44,6 +44,13 @@ SETTINGS = {
     "distributed.deploy.lost-worker-timeout": "1h",
     "distributed.worker.use-file-locking": False,
     "distributed.admin.large-graph-warning-threshold": "1GiB",
+    # Looking at itself costs a local cluster, which shares its processors with the work, a tenth of
+    # them: the dashboard shows the same at a slower pace.
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.tick.interval": "100ms",
+    "distributed.worker.memory.monitor-interval": "250ms",
+    "distributed.worker.profile.interval": "50ms",
     # Dask has every worker give back what it frees at once, and so take and clear new pages for
     # each array and each piece of a file: a third of the processor time that preparing takes.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,

@@ -66,8 +66,7 @@ def test_an_area_of_a_sample_is_near_that_of_all_rows_and_the_same_each_time() -
     widths = [*(len(at) + 1 for at in edges), 4]
     whole = split_columns(class_counts(block, edges, (4,)), widths)
     sample = split_columns(class_counts(block, edges, (4,), 10), widths)
-    assert [counts.sum() for counts in sample] == [6000, 6000, 6000, 60_000]
-    assert sample[3].tolist() == whole[3].tolist()
+    assert [counts.sum() for counts in sample] == [6000] * 4
     assert [area(each) for each in sample] == pytest.approx(
         [area(each) for each in whole], abs=0.03
     )
@@ -75,7 +74,9 @@ def test_an_area_of_a_sample_is_near_that_of_all_rows_and_the_same_each_time() -
     assert [each.tolist() for each in again] == [each.tolist() for each in sample]
 
 
-def test_a_number_that_gives_the_answer_away_is_found_where_a_sample_is_looked_at_first(
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_a_column_that_gives_the_answer_away_is_found_where_a_sample_is_looked_at_first(
+    kind: str,
     run: Run,
     write_pipeline: Callable[[str], Path],
     events: list[Event],
@@ -86,6 +87,8 @@ def test_a_number_that_gives_the_answer_away_is_found_where_a_sample_is_looked_a
     rng = np.random.default_rng(1)
     ill = rng.random(4000) < 0.5
     leak, noise = ill + rng.normal(0, 0.2, 4000), rng.normal(size=4000)
+    if kind == "category":
+        leak = np.where(leak > 0.5, "p", "q") + rng.integers(0, 9, 4000).astype(str).astype(object)
     frame = pd.DataFrame({"leak": leak, "noise": noise, "y": np.where(ill, "a", "b")})
     frame.to_csv("rows.csv", index=False)
     path = write_pipeline(

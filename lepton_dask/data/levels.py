@@ -23,6 +23,9 @@ DISTINCT_CAP: Mapping[Kind, int] = {
 }
 """Distinct values that are counted. Measured numbers are rarely categories: their cap is lower."""
 
+FEW_TEXTS = 256
+"""Python has sorted so many before two calls of Arrow's have begun; by code point, too."""
+
 TEXT_BYTES_CAP = 2**24
 """Bytes that the distinct texts of one column may take together: 16 MiB."""
 
@@ -61,10 +64,18 @@ def counted(values: pa.Array, counts: NDArray[np.int64], kind: Kind) -> Levels |
     """
     if len(values) > DISTINCT_CAP[kind]:
         return None
-    if kind == "text" and (pc.sum(pc.binary_length(values)).as_py() or 0) > TEXT_BYTES_CAP:
+    if kind == "text" and values.nbytes > TEXT_BYTES_CAP and _text_bytes(values) > TEXT_BYTES_CAP:
         return None
+    if kind == "text" and len(values) <= FEW_TEXTS:
+        texts = values.to_pylist()
+        places = sorted(range(len(texts)), key=texts.__getitem__)
+        return Levels(pa.array([texts[i] for i in places], pa.string()), counts[places])
     order = pc.array_sort_indices(values)
     return Levels(values.take(order), counts[order.to_numpy()])
+
+
+def _text_bytes(values: pa.Array) -> int:
+    return pc.sum(pc.binary_length(values)).as_py() or 0
 
 
 def merge_levels(a: Levels | None, b: Levels | None, kind: Kind) -> Levels | None:

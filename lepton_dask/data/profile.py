@@ -142,11 +142,13 @@ def _profile_column(array: pa.Array) -> ColumnProfile:
 
 def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
     encoded = array if pt.is_dictionary(array.type) else array.dictionary_encode()
-    indices = encoded.indices.drop_null().to_numpy()
-    counts = np.bincount(indices, minlength=len(encoded.dictionary)).astype(np.int64)
+    indices = encoded.indices.drop_null() if encoded.null_count else encoded.indices
+    counts = np.bincount(indices.to_numpy(), minlength=len(encoded.dictionary)).astype(np.int64)
     # A dictionary that was read or sliced may hold texts that no row has.
     used = np.flatnonzero(counts)
-    texts = encoded.dictionary.cast(pa.string()).take(pa.array(used))
+    texts = encoded.dictionary.cast(pa.string())
+    if len(used) < len(texts):
+        texts, counts = texts.take(pa.array(used)), counts[used]
     return ColumnProfile(
         type=type_,
         count=len(indices),
@@ -154,7 +156,7 @@ def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
         moments=None,
         log1p=None,
         sketch=None,
-        levels=counted(texts, counts[used], "text"),
+        levels=counted(texts, counts, "text"),
         longest=pc.max(pc.utf8_length(texts)).as_py() or 0,
     )
 

@@ -26,8 +26,8 @@ def class_counts(
 ) -> Counts:
     """A chunk's rows by bin and class, the bins of all columns one after the other.
 
-    With `one_of` k > 1 the dense columns count n / k rows alone, drawn with replacement; the same
-    ones in every run.
+    With `one_of` k > 1 it counts n / k rows alone, drawn with replacement; the same ones in every
+    run.
 
     `edges` are ascending, for each dense column that is to be counted (all, or none): n edges make
     n + 1 bins, each from an edge on to the next. The bins of a code column are its levels.
@@ -42,9 +42,8 @@ def class_counts(
     for p, at in enumerate(edges):
         bins = np.searchsorted(at, block.dense[drawn, p], side="right")
         counted.append(_by_class(bins, positive, len(at) + 1))
-    positive = np.flatnonzero(is_positive)
     for q, count in enumerate(levels):
-        counted.append(_by_class(block.codes[:, q], positive, count))
+        counted.append(_by_class(block.codes[drawn, q], positive, count))
     return np.concatenate(counted)
 
 

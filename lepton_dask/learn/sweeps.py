@@ -11,8 +11,9 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from dask.delayed import Delayed
@@ -39,11 +40,21 @@ from lepton_dask.matrix import Block, DesignMatrix, Floats, Layout
 
 POLL_S = 0.5
 """How often a wait looks whether it should go on."""
+PROGRESS_S = 0.1
+"""How often it looks how many tasks are done: to be woken by each costs the driver, which shares
+the machine with the workers of a local cluster, a look at all that are not."""
 
 IDLE_S = 1.0
 """After how long without another pass the last one's results are let go."""
 
 T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """Tasks that look at results where they lie: `futures[g]` at those of the `numbers[g]`."""
+
+    futures: tuple[Future, ...]
+    numbers: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -125,9 +136,17 @@ class Dispatch:
     ) -> list[Any]:
         """function(result, arguments[0][i], ...) of each finished future i, by one task a worker
         thread."""
-        if not futures:
-            return []
-        groups = _by_thread(self.client, futures)
+        return self.answers(self.ask_where_they_lie(name, function, futures, *arguments))
+
+    def ask_where_they_lie(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        futures: Sequence[Future],
+        *arguments: Sequence[Any],
+    ) -> Asked:
+        """The same without waiting: `answers` has the results. Hold the futures until then."""
+        groups = _by_thread(self.client, futures) if futures else []
         asked = [
             self.submit(
                 name,
@@ -139,7 +158,11 @@ class Dispatch:
             )
             for address, numbers in groups
         ]
-        return in_chunk_order([numbers for _, numbers in groups], self.gather(asked))
+        return Asked(tuple(asked), tuple(tuple(numbers) for _, numbers in groups))
+
+    def answers(self, asked: Asked) -> list[Any]:
+        """In the futures' order."""
+        return in_chunk_order(asked.numbers, self.gather(asked.futures))
 
     def later(self, seconds: float, function: Callable[[], None]) -> None:
         """Calls a function that returns at once, on the client's loop."""
@@ -157,17 +180,18 @@ class Dispatch:
         while pending:
             self.check()
             try:
-                wait(pending, timeout=POLL_S, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                continue
+                with suppress(TimeoutError):
+                    wait(pending, timeout=PROGRESS_S)
             except CancelledError as error:
                 raise translated(error) from error
             for future in pending:
                 if future.done() and future.status != "finished":
                     cause = future.exception() if future.status == "error" else CancelledError()
                     raise translated(cause) from cause
-            pending = [future for future in pending if not future.done()]
-            progressed(len(futures) - len(pending))
+            left = [future for future in pending if not future.done()]
+            if len(left) < len(pending):
+                progressed(len(futures) - len(left))
+            pending = left
 
     def _await(self, awaitable: Awaitable[T]) -> T:
         """The result, with a look at `check` while it is awaited.
@@ -389,7 +413,9 @@ def _by_thread(client: Client, chunks: Sequence[Future]) -> list[tuple[str, list
     on: dict[str, list[int]] = {}
     for number, chunk in enumerate(chunks):
         # A chunk whose worker has just gone is placed by the scheduler with the others of none.
-        address = min(holders.get(chunk.key) or [""])
+        # Of several that hold it, one with few others.
+        held_by = holders.get(chunk.key) or [""]
+        address = min(held_by, key=lambda each: (len(on.get(each, ())), each))
         on.setdefault(address, []).append(number)
     groups = []
     for address, numbers in sorted(on.items()):

@@ -3,6 +3,7 @@ scan of its file."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, repeat
@@ -16,7 +17,7 @@ from lepton_dask.data.cached import CachedPartition, cache
 from lepton_dask.data.chunks import Chunk, ChunkSummary, ParsedChunk
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.formats.records import Scan
-from lepton_dask.data.profile import Profile, profile_table
+from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.read import Read
 from lepton_dask.data.reading import (
     can_be_parsed_cut,
@@ -28,21 +29,28 @@ from lepton_dask.data.reading import (
 )
 from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
+from lepton_dask.run.warming import warm_up_scan
 from lepton_dask.run.work import Work
 
 Rows = Partition | CachedPartition
+
+SCANNED_FROM = 16
+"""CSV chunks. To get ready for the compiled scan takes a worker about half a second, which it saves
+in a dozen of chunks."""
 
 
 @dataclass
 class Parsed:
     """The chunks of a table in order: `partitions[i]` yields the rows of `summaries[i].chunk`.
 
-    `profiles` are those begun while other chunks were parsed, by the key of their partition.
+    `profiles` are those begun while other chunks were parsed, by the key of their partition, and
+    `merged` their merges, by the keys of the profiles.
     """
 
     partitions: list[Future] = field(default_factory=list)
     summaries: list[ChunkSummary] = field(default_factory=list)
     profiles: dict[str, Future] = field(default_factory=dict)
+    merged: dict[tuple[str, ...], Future] = field(default_factory=dict)
 
 
 class CutRows(NamedTuple):
@@ -76,8 +84,11 @@ def parse_chunks(
 
     Raises UserError for what the reading shows to be wrong.
     """
+    if sum(chunk.file.format == "csv" for chunk in planned) >= SCANNED_FROM:
+        warm_up_scan(work.dispatch)
     cut = [chunk for chunk in planned if not in_files and can_be_parsed_cut(read, chunk)]
-    attempts = _attempted(work, read, cut, profiled)
+    result = Parsed()
+    attempts = _attempted(work, read, cut, profiled, result.merged)
     chunks = _settled(work, read, planned, attempts)
     taken = [_still_right(chunk, attempts.get(_place(chunk))) for chunk in chunks]
     kept = [(c, attempt) for c, attempt in zip(chunks, taken, strict=True) if attempt is not None]
@@ -87,9 +98,8 @@ def parse_chunks(
     parsed = work.map("parse", parse, repeat(read), others, repeat(in_files))
     work.settle(parsed, "chunks read")
     found = iter(zip(parsed, work.where_they_lie("types", summary_of, parsed, others), strict=True))
-    # Until then the rows that they are made from must be held.
-    work.settle(numbered, "chunks numbered")
-    result = Parsed()
+    # Until the scheduler has read their graph the rows that they are made from must be held.
+    work.dispatch.wait(numbered[:1])
     made = iter(numbered)
     for chunk, attempt in zip(chunks, taken, strict=True):
         if attempt is None or attempt.facts is None:
@@ -104,15 +114,24 @@ def parse_chunks(
 
 
 def _attempted(
-    work: Work, read: Read, chunks: Sequence[Chunk], profiled: bool
+    work: Work,
+    read: Read,
+    chunks: Sequence[Chunk],
+    profiled: bool,
+    merged: dict[tuple[str, ...], Future],
 ) -> dict[tuple[SourceFile, int], Attempt]:
-    """By file and place in it."""
+    """By file and place in it. Adds the merges of profiles to `merged`."""
     rows = work.map("parse", _parse_cut, repeat(read), chunks)
     # At once: so a worker makes them while another still parses.
-    profiles = work.map("profile", _profile_cut, rows) if profiled else [None] * len(rows)
+    profiles = work.map("profile", _profile_cut, rows) if profiled else []
+    by_part: dict[str, list[Future]] = defaultdict(list)
+    for chunk, profile in zip(chunks, profiles, strict=False):
+        by_part[chunk.file.part or "all"].append(profile)
+    for of_part in by_part.values():
+        merged |= work.begin_reduce("merge", merge_profiles, of_part)
     work.settle(rows, "chunks read")
     facts: list[CutFacts | None] = work.where_they_lie("facts", _facts, rows, chunks)
-    attempts = (Attempt(*each) for each in zip(rows, profiles, facts, strict=True))
+    attempts = map(Attempt, rows, profiles or [None] * len(rows), facts)
     return dict(zip(map(_place, chunks), attempts, strict=True))
 
 

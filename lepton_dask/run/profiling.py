@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import chain, repeat
+from functools import partial, reduce
 
 from distributed import Future
 
@@ -21,8 +20,9 @@ from lepton_dask.data.likelihood import (
 )
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.tables import Partition
+from lepton_dask.learn.sweeps import Asked
 from lepton_dask.run.values import PartName, PartTable, TableValue
-from lepton_dask.run.work import MERGED, Work
+from lepton_dask.run.work import Work
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,13 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Profiling:
-    """The profiles, while the chunks' likelihoods are still computed: `likelihoods` yields those
-    of each part's chunks, in lists of up to MERGED."""
+    """The profiles, while the chunks' likelihoods are still computed."""
 
     whole: Profile
     training: Profile
     model: TableModel
     profiles: Mapping[PartName, Sequence[Future]]
-    likelihoods: Mapping[PartName, Sequence[Future]]
+    likelihoods: Mapping[PartName, Asked]
 
     def finish(self, work: Work, table: TableValue) -> Profiled:
         """Warns of chunks that are far less likely than the rest."""
@@ -114,18 +113,14 @@ def begin_profile(work: Work, table: TableValue) -> Profiling:
     """One pass over the rows. Nothing that is prepared depends on how likely the chunks are."""
     by_part = {name: _profiles(work, part) for name, part in table.parts.items()}
     work.settle([future for futures in by_part.values() for future in futures], "chunks profiled")
-    merged = work.reduce("merge", merge_profiles, list(by_part.values()))
+    begun = {keys: made for part in table.parts.values() for keys, made in part.merged.items()}
+    merged = work.reduce("merge", merge_profiles, list(by_part.values()), begun)
     parts = dict(zip(by_part, merged, strict=True))
     whole = reduce(merge_profiles, parts.values())
     model = table_model(whole)
-    # As a task's result the model goes to each worker once, not along with each task.
-    shared = work.dispatch.submit("model", _itself, model)
     likelihoods = {
-        name: work.map(
-            "likelihood",
-            _chunk_likelihoods,
-            repeat(shared),
-            [profiles[i : i + MERGED] for i in range(0, len(profiles), MERGED)],
+        name: work.dispatch.ask_where_they_lie(
+            "likelihood", partial(log_likelihood, model), profiles
         )
         for name, profiles in by_part.items()
     }
@@ -150,8 +145,8 @@ def _likelihoods(
 ) -> tuple[ChunkLikelihood, ...]:
     """A chunk's rows lie in every part that a split made of it: their log-likelihoods add up."""
     sums: dict[SourceChunk, LogLikelihood] = {}
-    for name, futures in profiling.likelihoods.items():
-        found: list[LogLikelihood] = list(chain.from_iterable(work.gather(futures)))
+    for name, asked in profiling.likelihoods.items():
+        found: list[LogLikelihood] = work.dispatch.answers(asked)
         for source, likelihood in zip(_sources(table.parts[name]), found, strict=True):
             sums[source] = sums[source] + likelihood if source in sums else likelihood
     unlikely = {each.index: each for each in unlikely_chunks(profiling.model, list(sums.values()))}
@@ -177,11 +172,3 @@ def _sources(part: PartTable) -> Iterator[SourceChunk]:
 
 def _profile(rows: Partition) -> Profile:
     return profile_table(rows.table)
-
-
-def _chunk_likelihoods(model: TableModel, profiles: Sequence[Profile]) -> list[LogLikelihood]:
-    return [log_likelihood(model, profile) for profile in profiles]
-
-
-def _itself(model: TableModel) -> TableModel:
-    return model

@@ -59,6 +59,7 @@ def read_table(
                 rows=tuple(final[i].rows for i in parts[name]),
                 schema=settled.schema,
                 profiles=parsed.profiles,
+                merged=parsed.merged,
             )
             for name in ordered
         },

@@ -29,9 +29,10 @@ EDGE_VALUES = 1 << 20
 
 SCREEN_ROWS = 2_000
 SCREENED = 0.97
-"""Numbers are looked at in about so many rows of the rarer class first, and in all rows only where
+"""Columns are looked at in about so many rows of the rarer class first, and in all rows only where
 one exceeds this area there: the standard error of an area of 0.99 is sqrt(0.99 x 0.01 / 2000) =
-0.002 at most (Hanley and McNeil, 1982), so that no column of more than SUSPICIOUS stays below."""
+0.002 at most (Hanley and McNeil, 1982), so that no column of more than SUSPICIOUS stays below. In
+few rows levels that are ranked by these rows themselves look better than they are, not worse."""
 
 
 def suspect(work: Work, features: FeaturesValue, all_rows: Profile, training: Profile) -> None:
@@ -67,7 +68,7 @@ def _giving_away(
     ]
     one_of = _one_of(features, part, training)
     areas = _areas(work, features, part, edges, one_of)
-    if one_of > 1 and any(found > SCREENED for found in areas[: len(edges)]):
+    if one_of > 1 and any(found > SCREENED for found in areas):
         areas = _areas(work, features, part, edges)
     confirmed = areas
     if part != features.table.training() and any(found > SUSPICIOUS for found in areas):
@@ -95,8 +96,8 @@ def _areas(
     edges: Sequence[Floats],
     one_of: int = 1,
 ) -> list[float]:
-    """The area under the ROC curve of each number and each category by itself, from counts; of the
-    numbers from one of so many rows."""
+    """The area under the ROC curve of each number and each category by itself, from counts in one
+    of so many rows."""
     levels, fitted_on = features.prepared.levels, features.table.training()
     widths = [len(at) + 1 for at in edges]
     counts = _counts(work, features.shards[part], edges, one_of)

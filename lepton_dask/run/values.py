@@ -34,7 +34,8 @@ class PartTable:
 
     A partition is a chunk, a `Partition`: rows of one file in their order. `rows` counts each
     partition's. `profiles` are those that were begun while the table was read, by the partition's
-    key: what a step makes of a partition has another.
+    key: what a step makes of a partition has another. `merged` are profiles of several partitions,
+    by the keys of the profiles that they are made of.
     """
 
     partitions: tuple[Future, ...]
@@ -42,6 +43,7 @@ class PartTable:
     rows: tuple[int, ...]
     schema: Schema
     profiles: Mapping[str, Future] = field(default_factory=dict)
+    merged: Mapping[tuple[str, ...], Future] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class TableValue:
     def without_rows(self) -> TableValue:
         """What is known of the table, its rows let go."""
         parts = {
-            name: replace(part, partitions=(), profiles={}) for name, part in self.parts.items()
+            name: replace(part, partitions=(), profiles={}, merged={})
+            for name, part in self.parts.items()
         }
         return replace(self, parts=parts)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from lepton_dask.config.pipeline import Step
+from lepton_dask.data.formats import plain_csv
 from lepton_dask.learn.losses import Loss
 from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.learn.train import Train
@@ -26,7 +27,19 @@ def warm_up_kernels(dispatch: Dispatch, steps: Iterable[Step]) -> None:
         dispatch.client.run(_begin, losses, wait=False, on_error="ignore")
 
 
-def _begin(losses: list[Loss]) -> None:
+def warm_up_scan(dispatch: Dispatch) -> None:
+    """Has each worker get ready to read plain CSV text by a compiled scan. Waits for nothing: until
+    a worker is ready it reads as fast as Arrow does."""
+    dispatch.client.run(_begin_scan, wait=False, on_error="ignore")
+
+
+async def _begin_scan() -> None:
+    if not plain_csv.is_ready():
+        threading.Thread(target=plain_csv.warm_up, name="warm-up", daemon=True).start()
+
+
+# Without waiting Dask starts coroutines alone: it refuses functions, and on_error hides that.
+async def _begin(losses: list[Loss]) -> None:
     threading.Thread(target=_warm_up, args=(losses,), name="warm-up", daemon=True).start()
 
 

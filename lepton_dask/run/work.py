@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any
 
 from distributed import Future
@@ -67,20 +68,34 @@ class Work:
         return self.dispatch.gather(futures)
 
     def reduce(
-        self, name: str, merge: Callable[[Any, Any], Any], groups: Sequence[Sequence[Future]]
+        self,
+        name: str,
+        merge: Callable[[Any, Any], Any],
+        groups: Sequence[Sequence[Future]],
+        begun: Mapping[tuple[str, ...], Future] = MappingProxyType({}),
     ) -> list[Any]:
         """Each group's results merged on the workers, in a tree that their order alone sets, and
-        brought here."""
+        brought here. `begun` are merges that `begin_reduce` began."""
         held: list[list[Future]] = []
         tops = []
         for group in groups:
             level = list(group)
             while len(level) > 1:
                 held.append(level)
-                sets = [level[i : i + MERGED] for i in range(0, len(level), MERGED)]
-                level = self.map(name, _merged, repeat(merge), sets)
+                sets = merged_together(level)
+                others = [futures for futures in sets if _keys(futures) not in begun]
+                made = iter(self.map(name, merged, repeat(merge), others))
+                level = [begun.get(_keys(futures)) or next(made) for futures in sets]
             tops += level
         return self.gather(tops)
+
+    def begin_reduce(
+        self, name: str, merge: Callable[[Any, Any], Any], group: Sequence[Future]
+    ) -> dict[tuple[str, ...], Future]:
+        """The lowest merges of a group, of tasks that need not be done; by the keys of those."""
+        sets = merged_together(group)
+        made = self.map(name, merged, repeat(merge), sets)
+        return dict(zip(map(_keys, sets), made, strict=True))
 
     def warn(self, message: str) -> None:
         self.emit(Warned(self.step, message))
@@ -90,5 +105,15 @@ class Work:
             self.emit(RowsLost(self.step, before, after, reason))
 
 
-def _merged(merge: Callable[[Any, Any], Any], results: Sequence[Any]) -> Any:
-    return reduce(merge, results)
+def merged_together(futures: Sequence[Future]) -> list[Sequence[Future]]:
+    """What one task each merges."""
+    return [futures[i : i + MERGED] for i in range(0, len(futures), MERGED)]
+
+
+def merged(merge: Callable[[Any, Any], Any], results: Sequence[Any]) -> Any:
+    """All results as one; None where one of them is None."""
+    return None if any(result is None for result in results) else reduce(merge, results)
+
+
+def _keys(futures: Sequence[Future]) -> tuple[str, ...]:
+    return tuple(str(future.key) for future in futures)

@@ -16,6 +16,7 @@ from lepton_dask.data.content import SourceFile, read_content, read_range
 from lepton_dask.data.convert import FALSE_VALUES, TRUE_VALUES
 from lepton_dask.data.formats.encoding import as_utf8, can_be_cut, in_utf8
 from lepton_dask.data.formats.opening import OPENING_BYTES, no_row_fits, opening
+from lepton_dask.data.formats.plain_csv import MOST_IN_A_BYTE, read_plain
 from lepton_dask.data.formats.records import (
     Scan,
     lines_between,
@@ -33,8 +34,6 @@ from lepton_dask.errors import RunError
 PARSED_BYTES = 1 << 20
 """Arrow parses a chunk in blocks of this size: what lies between tokenising and converting stays in
 the processor's cache. 16 MiB of 42 columns took 56 ms in blocks, 185 ms in one piece."""
-
-MOST_IN_A_BYTE = 127
 
 MOST_TEXTS = 10_000
 """Distinct texts in a block up to which a column is read as a dictionary. Beyond, most texts occur
@@ -68,9 +67,12 @@ def parse_cut(read: Read, chunk: Chunk) -> CutRecords | None:
     file = chunk.file
     found = opening(read, file, read_range(file, 0, OPENING_BYTES))
     start, content = lines_between(chunk, found.data_start)
-    if b'"' in content or b"\r" in content:
-        return None
-    raw = parse_records(read, chunk, found.names, as_utf8(read, file, content, start), None)
+    text = as_utf8(read, file, content, start)
+    raw = _parse_plain(read, chunk, found.names, text, None)
+    if raw is None:
+        if b'"' in content or b"\r" in content:
+            return None
+        raw = _parse_by_arrow(read, chunk, found.names, text, None)
     records = len(raw.row_numbers) + len(raw.malformed)
     return CutRecords(raw, plain_scan(start, records, read.separator))
 
@@ -125,6 +127,33 @@ def parse_records(
     read: Read, chunk: Chunk, names: tuple[str, ...], records: bytes, schema: Schema | None
 ) -> RawChunk:
     """UTF-8 records without a header as a chunk's rows."""
+    plain = _parse_plain(read, chunk, names, records, schema)
+    return _parse_by_arrow(read, chunk, names, records, schema) if plain is None else plain
+
+
+def _parse_plain(
+    read: Read, chunk: Chunk, names: tuple[str, ...], records: bytes, schema: Schema | None
+) -> RawChunk | None:
+    """The rows by the compiled scan, where it can read them: there is no quote, no carriage return
+    and no NUL byte in them then."""
+    columns = Columns.of(read, chunk.file, names, schema)
+    types = _types(columns)
+    missing = ("", *_listed(read))
+
+    def sampled(sample: bytes) -> pa.Table:
+        return _read_csv(read, names, columns.names, types, sample)[0]
+
+    table = read_plain(records, names, read.separator, missing, types, sampled)
+    if table is None:
+        return None
+    _check_count(chunk, table.num_rows)
+    numbers = np.arange(table.num_rows, dtype=np.int64) + (chunk.first_row or 0)
+    return RawChunk(columns, table, numbers)
+
+
+def _parse_by_arrow(
+    read: Read, chunk: Chunk, names: tuple[str, ...], records: bytes, schema: Schema | None
+) -> RawChunk:
     columns = Columns.of(read, chunk.file, names, schema)
     with_nul: NDArray[np.int64] = np.empty(0, np.int64)
     if b"\0" in records:
@@ -136,37 +165,46 @@ def parse_records(
             f"the records cannot be read ({error})", file=chunk.file.shown, partition=chunk.index
         ) from error
     total = table.num_rows + len(bad_rows) + len(with_nul)
-    if chunk.rows is not None and chunk.rows != total:
-        raise RunError(
-            f"{total:,} records were read where {chunk.rows:,} had been counted",
-            fix="the file must not change while it is read",
-            file=chunk.file.shown,
-            partition=chunk.index,
-        )
+    _check_count(chunk, total)
     numbers = np.arange(total, dtype=np.int64) + (chunk.first_row or 0)
     malformed = [(int(numbers[row]), "holds a NUL byte") for row in with_nul]
-    numbers = np.delete(numbers, with_nul)
+    numbers = np.delete(numbers, with_nul) if len(with_nul) else numbers
     malformed += [
         (int(numbers[row]), f"expected {expected} fields, found {actual}")
         for row, expected, actual in bad_rows
     ]
-    kept = np.delete(numbers, [row for row, _, _ in bad_rows])
+    kept = np.delete(numbers, [row for row, _, _ in bad_rows]) if bad_rows else numbers
     return RawChunk(columns, table, kept, sorted(malformed))
+
+
+def _check_count(chunk: Chunk, records: int) -> None:
+    if chunk.rows is not None and chunk.rows != records:
+        raise RunError(
+            f"{records:,} records were read where {chunk.rows:,} had been counted",
+            fix="the file must not change while it is read",
+            file=chunk.file.shown,
+            partition=chunk.index,
+        )
+
+
+def _types(columns: Columns) -> dict[str, pa.DataType]:
+    """Those that Arrow has to read columns as; it infers the others."""
+    as_text = dict.fromkeys(columns.read_as_text, pa.string())
+    typed = {
+        name: arrow_type(wanted) for name, wanted in columns.wanted.items() if wanted is not None
+    }
+    return {**typed, **as_text}
 
 
 def _read_strictly(
     read: Read, names: tuple[str, ...], columns: Columns, records: bytes
 ) -> tuple[pa.Table, list[tuple[int, int, int]]]:
     """Arrow's reading, with the wanted types where every value fits them and as text where not."""
-    as_text = dict.fromkeys(columns.read_as_text, pa.string())
-    typed = {
-        name: arrow_type(wanted) for name, wanted in columns.wanted.items() if wanted is not None
-    }
-    types = {**typed, **as_text}
+    types = _types(columns)
     try:
         table, bad = _read_csv(read, names, columns.names, types, records)
     except pa.ArrowInvalid:
-        types = {**dict.fromkeys(typed, pa.string()), **as_text}
+        types = dict.fromkeys(types, pa.string())
         table, bad = _read_csv(read, names, columns.names, types, records)
     times = [field.name for field in table.schema if pa.types.is_time(field.type)]
     if times:  # a time of day is text here, as it was written
@@ -212,7 +250,6 @@ def _read_in_blocks(
         bad.append((row.number - 1, row.expected_columns, row.actual_columns))
         return "skip"
 
-    listed = read.missing_values if isinstance(read.missing_values, tuple) else ()
     table = pyarrow.csv.read_csv(
         pa.BufferReader(records),
         pyarrow.csv.ReadOptions(
@@ -226,7 +263,7 @@ def _read_in_blocks(
         pyarrow.csv.ConvertOptions(
             column_types=dict(types),
             include_columns=list(included),
-            null_values=["", *listed],
+            null_values=["", *_listed(read)],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             true_values=list(TRUE_VALUES),
@@ -237,6 +274,11 @@ def _read_in_blocks(
     )
     # Every block has its own dictionaries.
     return _narrowed(table.unify_dictionaries().combine_chunks()), bad
+
+
+def _listed(read: Read) -> tuple[str, ...]:
+    """What stands for a missing value in every column."""
+    return read.missing_values if isinstance(read.missing_values, tuple) else ()
 
 
 def _narrowed(table: pa.Table) -> pa.Table:
