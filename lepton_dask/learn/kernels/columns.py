@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lepton_dask.learn.kernels.arrays import as_arrays
+from lepton_dask.learn.kernels.arrays import as_arrays, plain
 from lepton_dask.learn.kernels.sums import ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block
@@ -16,7 +16,7 @@ ROWS = 4096
 @np.errstate(over="ignore", invalid="ignore")
 def column_sums(block: Block, model: LinearModel) -> ColumnSums:
     """Sums over a chunk's rows."""
-    from lepton_dask.learn.kernels import rows
+    from lepton_dask.learn.kernels import levels
 
     arrays = as_arrays(block, model)
     layout, K = model.layout, model.outputs
@@ -30,8 +30,7 @@ def column_sums(block: Block, model: LinearModel) -> ColumnSums:
         dense = arrays.dense[some].astype(np.float64, copy=False)
         squares[:P] += w[some] @ (dense * dense)
     if layout.levels:  # a level's sum of squares is its weight
-        nothing = arrays._replace(starts=arrays.starts[:0])
-        rows.gather_entries(*nothing[1:6], 0, len(y), w, 0, squares)
+        levels.add_weights(arrays.codes, arrays.offsets, plain(w), squares)
     if S and len(arrays.starts):
         row_weights = np.repeat(w, np.diff(arrays.starts))
         values = arrays.values.astype(np.float64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from lepton_dask.learn.kernels.columns import column_sums
+from lepton_dask.learn.kernels.sums import Leverage
 from lepton_dask.learn.kernels.sweep import linear_predictor, sweep_block
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Loss, Multinomial
@@ -18,9 +20,12 @@ def warm_up(loss: Loss, dense: DTypeLike = np.float64, curvature: bool = False) 
     may call it while others do something else, such as parsing files.
     """
     outputs = 2 if loss.code == Multinomial.code else 1
-    model = LinearModel(loss, Layout(1, ()), outputs)
-    block = Block(np.zeros((1, 1), dense), np.zeros((1, 0), np.int32), np.ones(1), np.ones(1))
+    model = LinearModel(loss, Layout(1, (1,)), outputs)
+    block = Block(np.zeros((1, 1), dense), np.zeros((1, 1), np.int32), np.ones(1), np.ones(1))
     theta = np.zeros(model.parameters)
     theta[len(theta) - loss.extra :] = 1.0
+    column_sums(block, model)
     sweep_block(block, model, theta, curvature=curvature)
+    if curvature and outputs == 1 and not loss.extra:
+        sweep_block(block, model, theta, leverage=Leverage(np.ones(model.parameters), 1.0))
     linear_predictor(block, model, theta)
