@@ -40,6 +40,13 @@ class StepProgressed(Event):
 
 
 @dataclass(frozen=True)
+class Compiling(Event):
+    """The workers compile these losses' kernels, as they do once an installation."""
+
+    losses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class OptimizerChosen(Event):
     """Which optimizer a training uses, and why."""
 

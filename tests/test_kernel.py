@@ -296,9 +296,10 @@ def test_after_warming_up_no_pass_compiles(loss):
 
 
 def test_kernels_are_kept_for_all_their_sources_and_not_for_one_file():
-    from lepton_dask.learn.kernels import compiler, rows
+    from lepton_dask.learn.kernels import rows
+    from lepton_dask.learn.kernels.sources import sources
 
-    assert rows.sweep._cache._cache_file._source_stamp == compiler.sources()
+    assert rows.sweep._cache._cache_file._source_stamp == sources()
 
 
 def test_where_no_folder_can_be_written_kernels_compile_and_are_not_kept(tmp_path):
@@ -357,3 +358,15 @@ def test_a_row_that_overflows_spoils_the_sums_of_its_own_batch_alone():
     sums = [sweep_block(block, model, theta, rows=Batch(number, of)) for number in range(of)]
     assert [np.isinf(each.loss) for each in sums].count(True) == 1
     assert sum(each.weight for each in sums) == n
+
+
+def test_an_installation_knows_which_losses_it_has_compiled(tmp_path, monkeypatch):
+    from lepton_dask.learn.kernels import sources
+
+    monkeypatch.setattr(sources, "FOLDER", tmp_path)
+    assert not sources.is_compiled("logistic")
+    warm_up(Logistic(), curvature=True)
+    assert sources.is_compiled("logistic")
+    assert not sources.is_compiled("poisson")
+    monkeypatch.setattr(sources, "sources", lambda: "another source")
+    assert not sources.is_compiled("logistic")

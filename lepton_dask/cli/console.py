@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.events import (
+    Compiling,
     Event,
     Iterated,
     OptimizerChosen,
@@ -32,6 +33,11 @@ def line(event: Event) -> str | None:
     match event:
         case RunStarted():
             return f"running {event.pipeline} on {event.cluster}\ndashboard: {event.dashboard}"
+        case Compiling():
+            return (
+                f"compiling the passes of {' and '.join(event.losses)} loss: "
+                "some seconds, once an installation"
+            )
         case StepStarted():
             return f"{event.step}: {event.verb} ..."
         case StepFinished():

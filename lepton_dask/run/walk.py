@@ -34,7 +34,7 @@ def walk(
     tasks: dict[Future[Result], str] = {}
     failing = _Failing(check)
     running = replace(running, dispatch=replace(running.dispatch, check=failing.check))
-    warm_up_kernels(running.dispatch, steps)
+    warm_up_kernels(running.dispatch, steps, running.emit)
     state, instructions = begin({step.name: _needs(step) for step in steps})
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE, thread_name_prefix="step") as pool:
 

@@ -6,13 +6,12 @@ cannot be written to; where neither can, every process compiles for itself.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
+
+from lepton_dask.learn.kernels.sources import sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,13 +47,3 @@ def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callabl
         return cast("F", dispatcher)
 
     return decorate
-
-
-@cache
-def sources() -> str:
-    """A hash of every file that a kernel may contain a part of."""
-    digest = hashlib.sha256()
-    learn = Path(__file__).parent.parent
-    for file in sorted([*learn.glob("kernels/*.py"), *learn.glob("losses/*.py")]):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lepton_dask.learn.kernels.columns import column_sums
+from lepton_dask.learn.kernels.sources import compiled
 from lepton_dask.learn.kernels.sums import Leverage
 from lepton_dask.learn.kernels.sweep import linear_predictor, sweep_block
 from lepton_dask.learn.linear_model import LinearModel
@@ -29,3 +30,5 @@ def warm_up(loss: Loss, dense: DTypeLike = np.float64, curvature: bool = False) 
     if curvature and outputs == 1 and not loss.extra:
         sweep_block(block, model, theta, leverage=Leverage(np.ones(model.parameters), 1.0))
     linear_predictor(block, model, theta)
+    if curvature or not loss.smooth:
+        compiled(loss.name)
