@@ -14,6 +14,7 @@ class Task:
         self._function = function
         self._arguments = [_weakly(argument) for argument in arguments]
         self._result: list[Any] = []
+        self.key = f"task-{id(self)}"
 
     def result(self) -> Any:
         if not self._result:

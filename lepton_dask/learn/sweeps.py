@@ -7,6 +7,7 @@ opaque values that `Dispatch` makes and gathers.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from dask.delayed import Delayed
-from distributed import Client, Future, KilledWorker, futures_of, wait
+from distributed import Client, Future, KilledWorker, futures_of
+from distributed.client import _wait
 
 from lepton_dask.errors import ClusterError, RunError
 from lepton_dask.learn.inference import Information
@@ -176,22 +178,36 @@ class Dispatch:
 
         Raises what a task raised, in the error tree's words, as soon as one did.
         """
-        pending = list(futures)
-        while pending:
-            self.check()
-            try:
-                with suppress(TimeoutError):
-                    wait(pending, timeout=PROGRESS_S)
-            except CancelledError as error:
-                raise translated(error) from error
-            for future in pending:
-                if future.done() and future.status != "finished":
-                    cause = future.exception() if future.status == "error" else CancelledError()
-                    raise translated(cause) from cause
-            left = [future for future in pending if not future.done()]
-            if len(left) < len(pending):
-                progressed(len(futures) - len(left))
-            pending = left
+        if not futures:
+            return
+        running = self._on_loop(_wait(list(futures)))
+        told = 0
+        try:
+            while not running.done():
+                self.check()
+                with suppress(TimeoutError, CancelledError):  # of this wait, not of a task
+                    running.result(timeout=PROGRESS_S)
+                told = self._look(futures, told, progressed)
+            self._look(futures, told, progressed)
+        finally:
+            running.cancel()
+
+    def _look(self, futures: Sequence[Future], told: int, progressed: Callable[[int], None]) -> int:
+        """Tells how many are done if they are more than `told`; raises what one of them raised."""
+        done = [future for future in futures if future.done()]
+        for future in done:
+            if future.status != "finished":
+                cause = future.exception() if future.status == "error" else CancelledError()
+                raise translated(cause) from cause
+        if len(done) > told:
+            progressed(len(done))
+        return len(done)
+
+    def _on_loop(self, awaitable: Awaitable[T]) -> concurrent.futures.Future[T]:
+        async def result() -> T:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(result(), self.client.loop.asyncio_loop)
 
     def _await(self, awaitable: Awaitable[T]) -> T:
         """The result, with a look at `check` while it is awaited.
@@ -199,11 +215,7 @@ class Dispatch:
         What is given up is not cancelled: that would orphan tasks inside distributed, which then
         print tracebacks of their own. It ends with its client.
         """
-
-        async def result() -> T:
-            return await awaitable
-
-        running = asyncio.run_coroutine_threadsafe(result(), self.client.loop.asyncio_loop)
+        running = self._on_loop(awaitable)
         try:
             while True:
                 self.check()
@@ -334,8 +346,7 @@ class Sweeps:
             (shard, chunks, self.model, query)
             for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
         ]
-        futures = self.dispatch.starmap("pass", shard_answer, tasks)
-        found: ChunkSums = added_shards(shards.chunks, self.dispatch.gather(futures))
+        found: ChunkSums = self._added("pass", shard_answer, tasks)
         return found
 
     def column_sums(self) -> ColumnSums:
@@ -381,7 +392,13 @@ class Sweeps:
             (shard, chunks, of_block, *arguments)
             for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
         ]
-        futures = self.dispatch.starmap(name, shard_sums, tasks)
+        return self._added(name, shard_sums, tasks)
+
+    def _added(
+        self, name: str, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
+    ) -> Any:
+        """The sum of what tasks of a shard each bring home."""
+        futures = self.dispatch.starmap(name, function, tasks)
         # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
         # to a worker in 5: word that they may go would keep this pass's tasks waiting.
         for earlier in self._last:
@@ -389,7 +406,7 @@ class Sweeps:
         self._last[:] = [futures]
         results = self.dispatch.gather(futures)
         self.dispatch.later(IDLE_S, futures.clear)
-        return added_shards(shards.chunks, results)
+        return added_shards(self.shards.chunks, results)
 
 
 def _each(

@@ -18,6 +18,10 @@ from lepton_dask.run.outcome import Scores as Values
 from lepton_dask.run.values import ModelValue, PartName
 from lepton_dask.run.work import Work
 
+SLACK = 1e-12
+"""A threshold lies so little under the probability of the row that it is to take in: a bundle adds up
+a row's terms in another order than the cluster, and must take the same rows."""
+
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -105,7 +109,7 @@ def _threshold(
             f"no threshold gives {wanted.metric} of at least {wanted.at_least:g} on the validation "
             f"part; it stays at {DEFAULT_THRESHOLD:g}"
         )
-    return found
+    return None if found is None else found * (1.0 - SLACK)
 
 
 def _chosen(work: Work, evaluate: Evaluate, candidates: Sequence[_Candidate]) -> _Candidate:
