@@ -19,8 +19,8 @@ from lepton_dask.run.values import ModelValue, PartName
 from lepton_dask.run.work import Work
 
 SLACK = 1e-12
-"""A threshold lies so little under the probability of the row that it is to take in: a bundle adds up
-a row's terms in another order than the cluster, and must take the same rows."""
+"""A threshold lies so little under the probability of the row that it is to take in: a bundle adds
+up a row's terms in another order than the cluster, and must take the same rows."""
 
 
 @dataclass(frozen=True)
