@@ -25,6 +25,7 @@ from lepton_dask.cluster import connect
 from lepton_dask.config.cluster import ClusterConfig, LocalCluster
 from lepton_dask.config.load import LoadedConfig
 from lepton_dask.learn.descent import Iteration, descend
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.kernels.sweep import sweep_block
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Logistic
@@ -33,7 +34,7 @@ from lepton_dask.learn.optimizers import OPTIMIZERS
 from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
-from lepton_dask.learn.sweeps import Dispatch, Shards
+from lepton_dask.learn.sweeps import Shards
 from lepton_dask.learn.train import Size, Train, choose_optimizer
 from lepton_dask.matrix import Block, DesignMatrix, Layout
 

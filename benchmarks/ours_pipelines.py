@@ -24,9 +24,10 @@ from benchmarks import census
 from benchmarks.ours import Cluster
 from benchmarks.peers.tables import Facts
 from lepton_dask.artifacts.redact import Redactor
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Logistic
-from lepton_dask.learn.sweeps import Dispatch, Sweeps
+from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.run.pipeline import load_and_plan, run_planned, started
 from lepton_dask.run.records import Records
 from lepton_dask.run.values import FeaturesValue

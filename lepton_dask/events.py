@@ -41,9 +41,9 @@ class StepProgressed(Event):
 
 @dataclass(frozen=True)
 class Compiling(Event):
-    """The workers compile these losses' kernels, as they do once an installation."""
+    """The workers compile something, as they do once an installation."""
 
-    losses: tuple[str, ...]
+    what: str
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -78,8 +78,8 @@ class BlockPasses:
     def null_model(self) -> NullModel:
         return self.local.null_model()
 
-    def pilot(self) -> Pilot | None:
-        return None
+    def pilot(self) -> Callable[[], Pilot | None]:
+        return lambda: None
 
     def evaluate(self, query: Query) -> Evaluation:
         self.count += 1

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import threadpoolctl
 from loss_problems import EVERY_LOSS, FULL, LAYOUTS, columns, make_problem, take
 
+from lepton_dask.kept_kernels import Kept
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.kernels import (
     Batch,
@@ -20,9 +22,10 @@ from lepton_dask.learn.kernels import (
     sweep,
     sweep_block,
     warm_up,
+    warming,
 )
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.learn.losses import Huber, Logistic, Multinomial, Quantile, Squared
+from lepton_dask.learn.losses import Huber, Logistic, Multinomial, Poisson, Quantile, Squared
 from lepton_dask.matrix import Block, Layout
 
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS.values(), ids=list(EVERY_LOSS))
@@ -297,9 +300,9 @@ def test_after_warming_up_no_pass_compiles(loss):
 
 def test_kernels_are_kept_for_all_their_sources_and_not_for_one_file():
     from lepton_dask.learn.kernels import rows
-    from lepton_dask.learn.kernels.sources import sources
+    from lepton_dask.learn.kernels.sources import KERNELS
 
-    assert rows.sweep._cache._cache_file._source_stamp == sources()
+    assert rows.sweep._cache._cache_file._source_stamp == KERNELS.stamp
 
 
 def test_where_no_folder_can_be_written_kernels_compile_and_are_not_kept(tmp_path):
@@ -361,12 +364,33 @@ def test_a_row_that_overflows_spoils_the_sums_of_its_own_batch_alone():
 
 
 def test_an_installation_knows_which_losses_it_has_compiled(tmp_path, monkeypatch):
-    from lepton_dask.learn.kernels import sources
-
-    monkeypatch.setattr(sources, "FOLDER", tmp_path)
-    assert not sources.is_compiled("logistic")
+    source = tmp_path / "source.py"
+    source.write_text("one")
+    monkeypatch.setattr(warming, "KERNELS", Kept((source,)))
+    assert not warming.is_compiled(Logistic())
+    warm_up(Logistic())
+    assert not warming.is_compiled(Logistic())
     warm_up(Logistic(), curvature=True)
-    assert sources.is_compiled("logistic")
-    assert not sources.is_compiled("poisson")
-    monkeypatch.setattr(sources, "sources", lambda: "another source")
-    assert not sources.is_compiled("logistic")
+    assert warming.is_compiled(Logistic())
+    assert not warming.is_compiled(Poisson())
+    source.write_text("another")
+    monkeypatch.setattr(warming, "KERNELS", Kept((source,)))
+    assert not warming.is_compiled(Logistic())
+
+
+def test_one_process_compiles_at_a_time(tmp_path):
+    source = tmp_path / "source.py"
+    source.write_text("one")
+    order = []
+
+    def second():
+        with Kept((source,)).making("it"):
+            order.append("second")
+
+    with Kept((source,)).making("it"):
+        other = threading.Thread(target=second)
+        other.start()
+        time.sleep(0.2)
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -13,13 +14,15 @@ import pytest
 from distributed import Client
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from reading_tables import columns_of, written
 
 from lepton_dask.data.convert import FALSE_VALUES, TRUE_VALUES
 from lepton_dask.data.formats import plain_csv
 from lepton_dask.data.formats.plain_csv import read_plain, warm_up
+from lepton_dask.data.read import Read
 from lepton_dask.data.tables import plain_table
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.losses import chosen_loss
-from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.run.warming import warm_up_scan
 
 MISSING = ("", " ?", "-99")
@@ -194,6 +197,44 @@ def test_texts_of_too_many_values_are_left_to_arrow() -> None:
     assert scanned("".join(f"u{i},1\n" for i in range(1000)), 2)[0] is None
 
 
+def read_from(folder: Path, content: str, keys: dict[str, Any]) -> dict[str, list[object]]:
+    return columns_of(Read.model_validate({"path": written(folder, content), **keys}))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"missing_values": {"s": ("?",), "n": ("",)}},
+        {"missing_values": {"n": ("-9",)}},
+        {"missing_values": ("?", "-9")},
+        {"types": {"n": "text"}},
+        {"types": {"n": "number"}},
+    ],
+    ids=str,
+)
+def test_a_file_is_read_the_same_with_and_without_the_scan(
+    keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "s,n\n" + "a,1\n?,-9\nb,\n" * 50
+    (tmp_path / "scanned").mkdir()
+    (tmp_path / "arrow").mkdir()
+    tried: list[bool] = []
+    read_plain = plain_csv.read_plain
+
+    def heard(*arguments: Any) -> pa.Table | None:
+        found = read_plain(*arguments)
+        tried.append(found is not None)
+        return found
+
+    monkeypatch.setattr("lepton_dask.data.formats.csv.read_plain", heard)
+    by_scan = read_from(tmp_path / "scanned", content, keys)
+    assert any(tried)
+    tried.clear()
+    monkeypatch.setattr(plain_csv, "_compiled", Event())
+    assert read_from(tmp_path / "arrow", content, keys) == by_scan
+    assert not any(tried)
+
+
 def test_nothing_is_read_before_the_scan_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_csv, "_compiled", Event())
     assert scanned("1,x\n2,y\n", 2)[0] is None
@@ -213,7 +254,7 @@ def test_workers_get_ready_beside_their_tasks(scheduler: str) -> None:
     from lepton_dask.run.warming import _begin
 
     with Client(scheduler) as client:
-        warm_up_scan(Dispatch(client))
+        warm_up_scan(Dispatch(client), lambda _: None)
         # As `warm_up_kernels` does: where Dask refuses the function nothing else would tell.
         client.run(_begin, [chosen_loss("logistic")], wait=False, on_error="raise")
         deadline = time.monotonic() + 120

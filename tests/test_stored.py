@@ -18,6 +18,7 @@ from in_memory import make_block, split_block
 
 from lepton_dask.errors import RunError
 from lepton_dask.learn.descent import descend
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import chosen_loss
 from lepton_dask.learn.objective import penalised
@@ -26,7 +27,7 @@ from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.stored import store_block
-from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
+from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Block, Layout, Sparse
 

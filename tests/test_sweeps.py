@@ -13,6 +13,7 @@ from in_memory import BlockPasses, make_block, split_block
 
 from lepton_dask.errors import ClusterError, Interrupted, RunError
 from lepton_dask.learn.descent import descend
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.evaluate import Threshold
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import chosen_loss
@@ -23,7 +24,7 @@ from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.scoring import choose_threshold, score
-from lepton_dask.learn.sweeps import Dispatch, Predictions, Shards, Sweeps
+from lepton_dask.learn.sweeps import Predictions, Shards, Sweeps
 from lepton_dask.learn.tallies import Predicted, class_tally
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import DesignMatrix, Layout
@@ -313,7 +314,7 @@ def test_a_sample_is_the_same_wherever_chunks_lie():
             dispatch = Dispatch(client)
             shards = Shards.place(dispatch, design(client, make_block(rows=700)))
             sweeps = Sweeps(dispatch, shards, model())
-            found.append(sweeps.with_sample(140, lambda rows, share: (rows.dense, share)))
+            found.append(sweeps.with_sample(140, lambda rows, share: (rows.dense, share))())
     (one, share), (other, _) = found
     assert share == pytest.approx(0.2)
     assert 130 <= len(one) <= 150

@@ -34,10 +34,7 @@ def line(event: Event) -> str | None:
         case RunStarted():
             return f"running {event.pipeline} on {event.cluster}\ndashboard: {event.dashboard}"
         case Compiling():
-            return (
-                f"compiling the passes of {' and '.join(event.losses)} loss: "
-                "some seconds, once an installation"
-            )
+            return f"compiling {event.what}: some seconds, once an installation"
         case StepStarted():
             return f"{event.step}: {event.verb} ..."
         case StepFinished():

@@ -168,13 +168,16 @@ def typed_column(
             return convert(column, wanted, None)
         listed = read.missing_values
         own = listed.get(name, ()) if isinstance(listed, dict) else listed
-        if wanted is None and chunk.file.format == "csv" and _is_kept_encoded(column, own):
+        # Read as text whatever it is, for its own list to be looked for.
+        is_csv = chunk.file.format == "csv"
+        is_reread = is_csv and name in _own_missing(read)
+        if wanted is None and is_csv and not is_reread and _is_kept_encoded(column, own):
             return Converted(column, np.empty(0, np.int64))
         texts = canonical(column).array
         kept = missing_where_listed(texts, own) if own else texts
         if wanted is not None:
             return convert(kept, wanted, declared_format(read.types.get(name)))
-        if chunk.file.format == "csv" and (kept is not texts or name in _own_missing(read)):
+        if is_reread or (is_csv and kept is not texts):
             return canonical(reread(kept))
         return Converted(kept, np.empty(0, np.int64))
     except UnsupportedType as error:

@@ -102,7 +102,7 @@ def client() -> Any:
 
     if "distributed" not in sys.modules:
         return None
-    from lepton_dask.learn.sweeps import active_client
+    from lepton_dask.learn.dispatch import active_client
 
     return active_client()
 

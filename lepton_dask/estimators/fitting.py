@@ -155,8 +155,8 @@ class StartedAt:
     def null_model(self) -> NullModel:
         return self.start
 
-    def pilot(self) -> Pilot | None:
-        return self.passes.pilot() if self.samples else None
+    def pilot(self) -> Callable[[], Pilot | None]:
+        return self.passes.pilot() if self.samples else lambda: None
 
     def evaluate(self, query: Query) -> Evaluation:
         return self.passes.evaluate(query)

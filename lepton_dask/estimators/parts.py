@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from lepton_dask.data.prepared import FittedCategory
@@ -66,14 +67,14 @@ class LocalParts:
 class PilotedPasses(LocalPasses):
     """Passes in this process whose pilot sees every so manieth row."""
 
-    def pilot(self) -> Pilot | None:
+    def pilot(self) -> Callable[[], Pilot | None]:
         rows = sum(len(part.target) for part in self.blocks)
         wanted = pilot_rows(self.objective, rows)
         if not wanted:
-            return None
+            return lambda: None
         some = [every(part, rows // wanted) for part in self.blocks]
         seen = sum(len(part.target) for part in some)
-        return fit_pilot(self.objective, some, seen / rows)
+        return partial(fit_pilot, self.objective, some, seen / rows)
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,6 @@ def dask_parts(
     active = client()
     if active is None:
         return LocalParts(compute(tasks))
-    from lepton_dask.learn.sweeps import Dispatch
+    from lepton_dask.learn.dispatch import Dispatch
 
     return ClusterParts(Dispatch(active, label="fit"), active.compute(tasks))

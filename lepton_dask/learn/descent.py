@@ -28,8 +28,9 @@ class Passes(Protocol):
     def evaluate(self, query: Query) -> Evaluation:
         """The objective on the training part, by one pass over the rows that are asked about."""
 
-    def pilot(self) -> Pilot | None:
-        """A fit to a subsample; None where it would be too small, or too large, to help."""
+    def pilot(self) -> Callable[[], Pilot | None]:
+        """Begins a fit to a subsample; what is returned waits for it. It comes to None where it
+        would be too small, or too large, to help."""
 
     def validation_loss(self, theta: Floats) -> float:
         """The mean loss on the validation part, without the penalty."""
@@ -102,8 +103,9 @@ def descend(
     pin_blas()
     optimizer = optimizer.seeded(seed)
     loop = _Loop(train, optimizer, passes, on_iteration)
-    null = passes.null_model()
-    pilot = passes.pilot() if optimizer.wants_pilot else None
+    fitting = passes.pilot() if optimizer.wants_pilot else None
+    null = passes.null_model()  # meanwhile
+    pilot = None if fitting is None else fitting()
     drawn = optimizer.initial_theta(null.theta, seed)
     # What no row has, no gradient ever moves: a start drawn at random would stay, as noise in
     # every prediction for a level that training had not seen.

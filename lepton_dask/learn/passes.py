@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import Pilot, Query
 from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.learn.scoring import score
-from lepton_dask.learn.sweeps import Dispatch, Shards, Sweeps
+from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.matrix import Block, Floats
 
 
@@ -38,9 +40,11 @@ class ShardPasses:
     def null_model(self) -> NullModel:
         return self.objective.null_model(weighted(self.training.column_sums()))
 
-    def pilot(self) -> Pilot | None:
+    def pilot(self) -> Callable[[], Pilot | None]:
         wanted = pilot_rows(self.objective, self.training.shards.rows)
-        return self.training.with_sample(wanted, partial(_fit, self.objective)) if wanted else None
+        if not wanted:
+            return lambda: None
+        return self.training.with_sample(wanted, partial(_fit, self.objective))
 
     def evaluate(self, query: Query) -> Evaluation:
         sums = weighted(self.training.sums(query))

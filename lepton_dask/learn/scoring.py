@@ -12,6 +12,7 @@ from dask import delayed
 from dask.delayed import Delayed
 
 from lepton_dask.learn.blas import pin_blas
+from lepton_dask.learn.dispatch import Dispatch, in_chunk_order
 from lepton_dask.learn.evaluate import Threshold
 from lepton_dask.learn.losses import Task
 from lepton_dask.learn.metrics import (
@@ -36,7 +37,7 @@ from lepton_dask.learn.ranking import (
     sample,
     splitters,
 )
-from lepton_dask.learn.sweeps import Dispatch, Predictions, in_chunk_order
+from lepton_dask.learn.sweeps import Predictions
 from lepton_dask.learn.tallies import (
     ClassTally,
     ManyTally,

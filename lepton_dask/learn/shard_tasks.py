@@ -7,9 +7,10 @@ from functools import reduce
 from typing import Any, TypeVar
 
 from lepton_dask.learn.blas import pin_blas
-from lepton_dask.learn.kernels import linear_predictor, sweep_block
+from lepton_dask.learn.kernels import linear_predictor
 from lepton_dask.learn.kernels.sums import ChunkSums, Sketch
 from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.local_passes import answer
 from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.sampling import concatenated, sample
 from lepton_dask.learn.stored import Shard
@@ -49,21 +50,6 @@ def shard_answer(
         sums = [each._replace(sketch=Sketch(None)) for each in sums]
         sums[0] = sums[0]._replace(sketch=one)
     return stacked(sums)
-
-
-def answer(block: Block, chunk: int, model: LinearModel, query: Query) -> ChunkSums:
-    """The sums over a chunk that answer a query."""
-    return sweep_block(
-        block,
-        model,
-        query.theta,
-        curvature=query.curvature,
-        smoothing=query.smoothing,
-        rows=query.batch,
-        nearest=query.nearest,
-        leverage=query.leverage,
-        chunk=chunk,
-    )
 
 
 def predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predicted]:

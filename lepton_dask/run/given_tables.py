@@ -24,7 +24,7 @@ from lepton_dask.data.roots import Roots
 from lepton_dask.data.tables import Partition, empty_partition
 from lepton_dask.data.types import described
 from lepton_dask.errors import DocumentPath, Mistake, UserError
-from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.run.cleaning import clean_table
 from lepton_dask.run.deriving import derive_table
 from lepton_dask.run.lookups import too_large

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from lepton_dask.data.content import SourceFile
-from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.matrix import Layout
 
 SHARE = 0.25

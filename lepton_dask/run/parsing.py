@@ -85,7 +85,7 @@ def parse_chunks(
     Raises UserError for what the reading shows to be wrong.
     """
     if sum(chunk.file.format == "csv" for chunk in planned) >= SCANNED_FROM:
-        warm_up_scan(work.dispatch)
+        warm_up_scan(work.dispatch, work.emit)
     cut = [chunk for chunk in planned if not in_files and can_be_parsed_cut(read, chunk)]
     result = Parsed()
     attempts = _attempted(work, read, cut, profiled, result.merged)
@@ -97,7 +97,9 @@ def parse_chunks(
     numbered = work.map("rows", _numbered, [attempt.rows for _, attempt in kept], first_rows)
     parsed = work.map("parse", parse, repeat(read), others, repeat(in_files))
     work.settle(parsed, "chunks read")
-    found = iter(zip(parsed, work.where_they_lie("types", summary_of, parsed, others), strict=True))
+    found = iter(
+        zip(parsed, work.dispatch.where_they_lie("types", summary_of, parsed, others), strict=True)
+    )
     # Until the scheduler has read their graph the rows that they are made from must be held.
     work.dispatch.wait(numbered[:1])
     made = iter(numbered)
@@ -130,7 +132,7 @@ def _attempted(
     for of_part in by_part.values():
         merged |= work.begin_reduce("merge", merge_profiles, of_part)
     work.settle(rows, "chunks read")
-    facts: list[CutFacts | None] = work.where_they_lie("facts", _facts, rows, chunks)
+    facts: list[CutFacts | None] = work.dispatch.where_they_lie("facts", _facts, rows, chunks)
     attempts = map(Attempt, rows, profiles or [None] * len(rows), facts)
     return dict(zip(map(_place, chunks), attempts, strict=True))
 

@@ -24,7 +24,7 @@ from lepton_dask.data.derive import Derive
 from lepton_dask.data.roots import Roots, is_url
 from lepton_dask.errors import DocumentPath, LeptonError, Mistake, UserError
 from lepton_dask.events import Emitter, Event, Listener, RunFailed, RunFinished, RunStarted, Warned
-from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.plan.planned import Plan
 from lepton_dask.plan.planner import Planning, make_plan
 from lepton_dask.plan.shapes import TableShape

@@ -34,7 +34,7 @@ from lepton_dask.data.roots import Roots
 from lepton_dask.data.types import ColumnType, Schema
 from lepton_dask.data.wanted import is_ragged
 from lepton_dask.errors import Mistake, UserError
-from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.run.given_tables import check_given, tables_for
 from lepton_dask.run.preflight import Wants, add_folders, check_cluster
 from lepton_dask.run.stop import stop_on_signals

@@ -125,7 +125,7 @@ def _shards(
     """The part's design matrix. A chunk's block is one task's result, and nothing else holds it."""
     chunks = work.map("design", design, part.partitions, repeat(prepared))
     work.settle(chunks, f"{name} chunks prepared")
-    facts: list[DesignFacts] = work.where_they_lie("facts", _facts, chunks)
+    facts: list[DesignFacts] = work.dispatch.where_they_lie("facts", _facts, chunks)
     _tell(work, name, part, prepared, facts)
     rows = sum(each.rows for each in facts)
     return Shards.of_blocks(work.dispatch, chunks, prepared.layout, prepared.features, rows)

@@ -20,7 +20,7 @@ from lepton_dask.data.likelihood import (
 )
 from lepton_dask.data.profile import Profile, merge_profiles, profile_table
 from lepton_dask.data.tables import Partition
-from lepton_dask.learn.sweeps import Asked
+from lepton_dask.learn.dispatch import Asked
 from lepton_dask.run.values import PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 

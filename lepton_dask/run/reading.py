@@ -93,7 +93,7 @@ def _conformed(
         "conform", _conform, repeat(read), chunks, parsed, repeat(schema), repeat(in_files)
     )
     work.settle(made, "chunks typed")
-    summaries = work.where_they_lie("types", summary_of, made, chunks)
+    summaries = work.dispatch.where_they_lie("types", summary_of, made, chunks)
     conformed, final = list(partitions), list(found)
     for number, partition, summary in zip(others, made, summaries, strict=True):
         conformed[number], final[number] = partition, summary

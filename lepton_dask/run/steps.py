@@ -16,8 +16,8 @@ from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import RunError
 from lepton_dask.events import Event
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.evaluate import Evaluate
-from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.learn.train import Train
 from lepton_dask.plan.models import MEAN
 from lepton_dask.plan.planner import Planning

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 
 from lepton_dask.config.pipeline import Step
 from lepton_dask.data.formats import plain_csv
+from lepton_dask.data.formats.scan_sources import SCAN
 from lepton_dask.events import Compiling, Event
-from lepton_dask.learn.kernels.sources import is_compiled
+from lepton_dask.learn.dispatch import Dispatch
+from lepton_dask.learn.kernels.warming import is_compiled
 from lepton_dask.learn.losses import Loss
-from lepton_dask.learn.sweeps import Dispatch
 from lepton_dask.learn.train import Train
 
 
@@ -29,8 +30,9 @@ def warm_up_kernels(
         if isinstance(step.action, Train) and step.action.pointwise not in losses:
             losses.append(step.action.pointwise)
     if losses:
-        if _is_here(dispatch) and not all(is_compiled(loss.name) for loss in losses):
-            emit(Compiling(tuple(loss.name for loss in losses)))
+        missing = [loss.name for loss in losses if not is_compiled(loss)]
+        if missing and _is_here(dispatch):
+            emit(Compiling(f"the passes of {' and '.join(missing)} loss"))
         dispatch.client.run(_begin, losses, wait=False, on_error="ignore")
 
 
@@ -40,9 +42,11 @@ def _is_here(dispatch: Dispatch) -> bool:
     return scheduler is not None and "://127.0.0.1:" in scheduler.address
 
 
-def warm_up_scan(dispatch: Dispatch) -> None:
-    """Has each worker get ready to read plain CSV text by a compiled scan. Waits for nothing: until
-    a worker is ready it reads as fast as Arrow does."""
+def warm_up_scan(dispatch: Dispatch, emit: Callable[[Event], None]) -> None:
+    """The same for the scan of plain CSV text: until a worker is ready it reads as fast as Arrow
+    does."""
+    if not SCAN.has("scan") and _is_here(dispatch):
+        emit(Compiling("the scan of CSV text"))
     dispatch.client.run(_begin_scan, wait=False, on_error="ignore")
 
 

@@ -14,7 +14,7 @@ from distributed import Future
 
 from lepton_dask.errors import DocumentPath
 from lepton_dask.events import Event, RowsLost, StepProgressed, Warned
-from lepton_dask.learn.sweeps import Dispatch
+from lepton_dask.learn.dispatch import Dispatch
 
 MERGED = 8
 """Results that one task merges: a task costs more than most merges do."""
@@ -44,17 +44,6 @@ class Work:
     def pick(self, name: str, tuples: Sequence[Future], position: int) -> list[Future]:
         """One item of each task's tuple, as tasks."""
         return self.map(name, operator.itemgetter(position), tuples)
-
-    def where_they_lie(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        futures: Sequence[Future],
-        *arguments: Sequence[Any],
-    ) -> list[Any]:
-        """The few bytes function(result, arguments[0][i], ...) of each finished future i, by one
-        task a worker thread, which moves nothing."""
-        return self.dispatch.where_they_lie(name, function, futures, *arguments)
 
     def settle(self, futures: Sequence[Future], note: str) -> None:
         """Returns when the tasks are done, telling how many are."""

@@ -136,8 +136,6 @@ def _parse_plain(
 ) -> RawChunk | None:
     """The rows by the compiled scan, where it can read them: there is no quote, no carriage return
     and no NUL byte in them then."""
-    if isinstance(read.missing_values, dict):
-        return None  # the scan has one list for all columns
     columns = Columns.of(read, chunk.file, names, schema)
     types = _types(columns)
     missing = ("", *_listed(read))

@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lepton_dask.data.formats.scan_sources import SCAN
+
 if TYPE_CHECKING:  # numba takes half a second to import
     from lepton_dask.data.formats import compiled_fields
 
@@ -46,7 +48,8 @@ def warm_up() -> None:
     """
     from lepton_dask.data.formats import compiled_fields as fields
 
-    _scanned(b"1,x\n" * 32, ",", (), np.array([fields.INTEGER, fields.TEXT], np.int8))
+    with SCAN.making("scan"):
+        _scanned(b"1,x\n" * 32, ",", (), np.array([fields.INTEGER, fields.TEXT], np.int8))
     _compiled.set()
 
 

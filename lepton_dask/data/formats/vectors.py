@@ -9,14 +9,14 @@ called with. Nothing is checked: what is loaded has to lie within the array.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+
+from lepton_dask.data.formats.scan_sources import SCAN
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,17 +28,8 @@ instruction = cast("Callable[[Callable[..., Any]], Callable[..., Any]]", intrins
 
 
 def compiled(function: F) -> F:
-    """Compiled on its first call, or read from the disk; releases the GIL."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        dispatcher = njit(cache=True, **options)(function)
-    except RuntimeError:  # "cannot cache function: no locator available for file"
-        return cast("F", njit(**options)(function))
-    # numba drops what it kept when the function's own file changed: this one is to count, too.
-    folder, names = Path(__file__).parent, ("compiled_fields.py", "vectors.py")
-    sources = b"".join((folder / name).read_bytes() for name in names)
-    dispatcher._cache._cache_file._source_stamp = hashlib.sha256(sources).hexdigest()
-    return cast("F", dispatcher)
+    """Compiled on its first call, or read from the disk."""
+    return SCAN.compiled(function)
 
 
 def inlined(function: F) -> F:

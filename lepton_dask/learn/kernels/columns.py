@@ -9,28 +9,20 @@ from lepton_dask.learn.kernels.sums import ColumnSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.matrix import Block
 
-ROWS = 4096
-"""Rows taken at a time; temporary memory is that many rows of the dense columns."""
-
 
 @np.errstate(over="ignore", invalid="ignore")
 def column_sums(block: Block, model: LinearModel) -> ColumnSums:
     """Sums over a chunk's rows."""
-    from lepton_dask.learn.kernels import levels
+    from lepton_dask.learn.kernels import squares as kernel
 
     arrays = as_arrays(block, model)
     layout, K = model.layout, model.outputs
-    P, D, S = layout.dense, layout.coefficients, layout.sparse
+    D, S = layout.coefficients, layout.sparse
     y, w = arrays.target, arrays.weight
     if model.class_weights is not None:
         w = w * arrays.class_weights[y.astype(np.int64)]
     squares = np.zeros(D)
-    for start in range(0, len(y), ROWS):
-        some = slice(start, start + ROWS)
-        dense = arrays.dense[some].astype(np.float64, copy=False)
-        squares[:P] += w[some] @ (dense * dense)
-    if layout.levels:  # a level's sum of squares is its weight
-        levels.add_weights(arrays.codes, arrays.offsets, plain(w), squares)
+    kernel.add_squares(arrays.dense, arrays.codes, arrays.offsets, plain(w), squares)
     if S and len(arrays.starts):
         row_weights = np.repeat(w, np.diff(arrays.starts))
         values = arrays.values.astype(np.float64)

@@ -1,17 +1,11 @@
-"""How the kernels are compiled, and kept on disk.
-
-numba keeps what it compiled beside the package, or in the user's cache folder where the package's
-cannot be written to; where neither can, every process compiles for itself.
-"""
+"""How the kernels are compiled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from numba import njit
-
-from lepton_dask.learn.kernels.sources import sources
+from lepton_dask.learn.kernels.sources import KERNELS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,25 +19,15 @@ REASSOCIATE = frozenset({"contract", "reassoc", "nsz"})
 def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callable[[F], F]:
     """Decorates a function that is compiled on its first call, or read from the disk.
 
-    It releases the GIL; a division by zero is an infinity or NaN. `inline` is for functions that
-    loops become SIMD instructions with.
+    `inline` is for functions that loops become SIMD instructions with.
     """
 
     def decorate(function: F) -> F:
-        options = {
-            "nogil": True,
-            "error_model": "numpy",
-            "fastmath": set(fastmath),
-            "forceinline": inline,
-            "no_cfunc_wrapper": True,  # nothing calls the kernels but Python and each other
-        }
-        try:
-            dispatcher = njit(cache=True, **options)(function)
-        except RuntimeError:  # "cannot cache function: no locator available for file"
-            return cast("F", njit(**options)(function))
-        # numba drops what it kept when the function's own file changed. A kernel contains what it
-        # calls, from other files too: all of them are to count.
-        dispatcher._cache._cache_file._source_stamp = sources()
-        return cast("F", dispatcher)
+        return KERNELS.compiled(
+            function,
+            fastmath=set(fastmath),
+            forceinline=inline,
+            no_cfunc_wrapper=True,  # nothing calls the kernels but Python and each other
+        )
 
     return decorate
