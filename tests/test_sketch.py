@@ -168,6 +168,20 @@ def test_newton_by_a_sample_takes_hardly_more_passes_than_by_all_rows(fit):
     np.testing.assert_allclose(sampled.value, exact.value, rtol=1e-9)
 
 
+def test_each_step_samples_by_the_diagonal_of_the_one_before(fit):
+    _, passes, pilot = fit
+    null = passes.null_model()
+    newton = Newton(rows_a_parameter=100)
+    state = newton.start(null.theta, null.curvature, pilot)
+    weight = sum(float(block.weight.sum()) for block in passes.blocks)
+    for _ in range(3):
+        state = newton.step(state, passes.evaluate(state.query))
+        hessian = state.point.hessian * weight
+        np.testing.assert_allclose(state.query.leverage.diagonal, np.diagonal(hessian), rtol=0.05)
+        assert state.query.leverage.rows == 100
+        assert state.query.leverage.seed == state.iteration + 1
+
+
 def test_without_a_pilot_newton_asks_for_all_rows():
     state = Newton(rows_a_parameter=100).start(np.zeros(3), np.ones(3))
     assert state.query.curvature
