@@ -14,7 +14,6 @@ from lepton_dask.data.read import Read
 from lepton_dask.data.reading import conform_chunk, parse_chunk
 from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
-from lepton_dask.freed import give_back
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,4 @@ def cache(parsed: ParsedChunk, read: Read, schema: Schema | None, folder: Path) 
     stored = pa.table([*parsed.table.columns, numbers], names=names).combine_chunks()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, stored.schema) as writer:
         writer.write_table(stored)
-    del stored
-    give_back()
     return CachedPartition(path, read, parsed.chunk, schema, parsed.quarantined)

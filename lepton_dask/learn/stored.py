@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton_dask.freed import give_back
 from lepton_dask.matrix import Block, Sparse
 from lepton_dask.scratch import ScratchFile, refused_in_words, travels_by_name
 
@@ -80,7 +79,6 @@ def store_block(block: Block) -> StoredBlock:
             padding = -column.nbytes % ALIGNMENT
             _write(to, np.zeros(padding, np.uint8))
             offset += column.nbytes + padding
-    give_back()
     return StoredBlock(file, tuple(arrays), offset)
 
 

@@ -21,6 +21,11 @@ SPILLS_AT = 0.7
 """Of its memory: where Dask has a worker write its results to disk, in its own way."""
 
 
+COMPILER_BYTES = 100e6
+COMPILER_SHARE = 0.1
+"""A compiler and what it compiled take so much of a worker. Up to this share of its memory they may
+lie beside the chunks that it prepares; else they wait until training needs them."""
+
 TABLE_SHARE = 0.4
 """Of all workers' memory: a table whose parsed chunks are planned to take more goes to local files.
 The rest is for the design matrix, which takes about as much again, and for the tasks."""
@@ -45,6 +50,11 @@ def matrix_fits(dispatch: Dispatch, rows: int, layout: Layout) -> bool:
         return True
     most = max(0.0, SPILLS_AT * min(limits) - BASE_BYTES) / MATRIX_GROWTH
     return rows * layout.row_bytes <= most * len(limits)
+
+
+def has_room_for_a_compiler(dispatch: Dispatch) -> bool:
+    """Whether each worker may hold a compiler before it has to."""
+    return COMPILER_SHARE * min(_limits(dispatch), default=float("inf")) >= COMPILER_BYTES
 
 
 def is_too_large(dispatch: Dispatch, files: Collection[SourceFile]) -> bool:

@@ -33,6 +33,7 @@ from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.preflight import Wants, check_cluster
 from lepton_dask.run.records import Records
 from lepton_dask.run.redacted import redacted
+from lepton_dask.run.relief import relieved
 from lepton_dask.run.steps import Running
 from lepton_dask.run.stop import stop_on_signals
 from lepton_dask.run.walk import walk
@@ -233,6 +234,7 @@ def started(
         for warning in planned.warnings:
             emit(_warned(warning))
         check_cluster(session.client, _wants(planned), [str(planned.project)])
+        stack.enter_context(relieved(session.client))
         running = Running(
             planned.loaded.pipeline,
             planned.planning,

@@ -13,13 +13,15 @@ from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.kernels.warming import is_compiled
 from lepton_dask.learn.losses import Loss
 from lepton_dask.learn.train import Train
+from lepton_dask.run.memory import has_room_for_a_compiler
 
 
 def warm_up_kernels(
     dispatch: Dispatch, steps: Iterable[Step], emit: Callable[[Event], None]
 ) -> None:
-    """Has each worker compile, or load, what the steps' trainings will run. Waits for nothing; says
-    so where it will take a while, as far as this machine's installation tells.
+    """Has each worker compile, or load, what the steps' trainings will run, if there is room for
+    it. Waits for nothing; says so where it will take a while, as far as this machine's installation
+    tells.
 
     It happens beside the tasks and is none: a task would keep a worker's thread from its files, and
     one of low priority would come when they are parsed. A worker that comes later compiles when it
@@ -29,7 +31,7 @@ def warm_up_kernels(
     for step in steps:
         if isinstance(step.action, Train) and step.action.pointwise not in losses:
             losses.append(step.action.pointwise)
-    if losses:
+    if losses and has_room_for_a_compiler(dispatch):
         missing = [loss.name for loss in losses if not is_compiled(loss)]
         if missing and _is_here(dispatch):
             emit(Compiling(f"the passes of {' and '.join(missing)} loss"))
@@ -45,6 +47,8 @@ def _is_here(dispatch: Dispatch) -> bool:
 def warm_up_scan(dispatch: Dispatch, emit: Callable[[Event], None]) -> None:
     """The same for the scan of plain CSV text: until a worker is ready it reads as fast as Arrow
     does."""
+    if not has_room_for_a_compiler(dispatch):
+        return
     if not SCAN.has("scan") and _is_here(dispatch):
         emit(Compiling("the scan of CSV text"))
     dispatch.client.run(_begin_scan, wait=False, on_error="ignore")
