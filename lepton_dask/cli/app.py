@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.cli import documents, tables
+from lepton_dask.cli.allocate import allocate
 from lepton_dask.cli.console import LiveConsole, PlainConsole
 from lepton_dask.cli.options import (
     AsJson,
@@ -28,6 +28,7 @@ from lepton_dask.cli.options import (
     Table,
     named_tables,
 )
+from lepton_dask.cli.output import failing_in_json, print_json, stdout_console
 from lepton_dask.config.mistakes import render
 from lepton_dask.errors import LeptonError, UserError
 from lepton_dask.suggest import counted
@@ -58,27 +59,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-UNBROKEN = 100_000
-"""Columns of a table that goes to a pipe or a file: nothing in it is ever wrapped."""
-
-
-def _out() -> Console:
-    return Console(width=None if sys.stdout.isatty() else UNBROKEN)
-
-
-def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-@contextmanager
-def _failing_in_json() -> Iterator[None]:
-    """What ends a verb is a document on stdout too, beside the lines on stderr."""
-    try:
-        yield
-    except LeptonError as error:
-        _print_json(documents.failure(error))
-        raise
-
 
 def _warn(planned: PlannedRun) -> None:
     redactor = Redactor(planned.secrets)
@@ -105,10 +85,10 @@ def validate(
     except UserError as error:
         if not as_json:
             raise
-        _print_json(documents.validation(error.mistakes, ()))
+        print_json(documents.validation(error.mistakes, ()))
         raise typer.Exit(error.exit_code) from None
     if as_json:
-        _print_json(documents.validation((), planned.warnings))
+        print_json(documents.validation((), planned.warnings))
         return
     _warn(planned)
     seen = f"as far as the first {format_bytes(HEAD_BYTES)} of each file shows"
@@ -135,16 +115,16 @@ def plan(
     from lepton_dask.plan.mermaid import mermaid
     from lepton_dask.run.pipeline import load_and_plan
 
-    with _failing_in_json() if as_json else nullcontext():
+    with failing_in_json() if as_json else nullcontext():
         planned = load_and_plan(pipeline, on=on, overrides=set_ or ())
     redactor = Redactor(planned.secrets)
     _warn(planned)
     if as_json:
-        _print_json(redactor.document(planned.plan.to_json()))
+        print_json(redactor.document(planned.plan.to_json()))
     elif graph is GraphFormat.mermaid:
         print(redactor.text(mermaid(planned.plan)))
     else:
-        out = _out()
+        out = stdout_console()
         if columns:
             for table in tables.columns(planned.plan, redactor):
                 out.print(table)
@@ -172,7 +152,7 @@ def run(
     from lepton_dask.run.pipeline import load_and_plan, run_planned
 
     err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    with _failing_in_json() if as_json else nullcontext():
+    with failing_in_json() if as_json else nullcontext():
         planned = load_and_plan(pipeline, on=on, overrides=set_ or (), until=until)
         redactor = Redactor(planned.secrets)
         listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
@@ -183,10 +163,10 @@ def run(
     for missed in outcome.missed_goals:
         err.print(f"goal missed: {missed}", markup=False, highlight=False)
     if as_json:
-        _print_json(redactor.document(documents.outcome(outcome)))
+        print_json(redactor.document(documents.outcome(outcome)))
     else:
         for table in tables.scores(outcome):
-            _out().print(table)
+            stdout_console().print(table)
         print(outcome.folder)
     raise typer.Exit(outcome.exit_code)
 
@@ -236,7 +216,7 @@ def profile(
     from lepton_dask.run.profile_table import plan_profile, profile_planned
 
     err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    with _failing_in_json() if as_json else nullcontext():
+    with failing_in_json() if as_json else nullcontext():
         profiling = plan_profile(what, on=on)
         redactor = Redactor(profiling.planned.secrets)
         for note in profiling.notes:
@@ -245,9 +225,9 @@ def profile(
         with listener:
             profiled = profile_planned(profiling, scheduler=scheduler, listeners=(listener,))
     if as_json:
-        _print_json(redactor.document({profiling.step: profiled.to_json()}))
+        print_json(redactor.document({profiling.step: profiled.to_json()}))
     else:
-        _out().print(profiles.profile(profiling.table, profiled.whole, redactor))
+        stdout_console().print(profiles.profile(profiling.table, profiled.whole, redactor))
 
 
 @app.command()
@@ -297,9 +277,9 @@ def runs(
 
     found = list_runs(folder)
     if as_json:
-        _print_json(documents.runs(found))
+        print_json(documents.runs(found))
     elif found:
-        _out().print(tables.runs(found))
+        stdout_console().print(tables.runs(found))
     else:
         print(f"no runs in {folder}", file=sys.stderr)
 
@@ -311,7 +291,7 @@ def schema(
     """Print the JSON Schema of a file, for editors."""
     from lepton_dask.config.schema import config_schema, pipeline_schema
 
-    _print_json(pipeline_schema() if of is SchemaOf.pipeline else config_schema())
+    print_json(pipeline_schema() if of is SchemaOf.pipeline else config_schema())
 
 
 @app.command()
@@ -326,6 +306,9 @@ def cluster(on: On = None) -> None:
     from lepton_dask.run.serve import serve
 
     serve(on, announce=lambda text: print(text, flush=True))
+
+
+app.command()(allocate)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

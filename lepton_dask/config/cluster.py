@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from lepton_dask.component import Component
 from lepton_dask.config.sizes import Size
-from lepton_dask.resources.classes import ImportanceLevel
+from lepton_dask.resources.classes import (
+    DEFAULT_CLASSES,
+    Classes,
+    ClassShare,
+    ImportanceLevel,
+)
 
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 """The protocols that distributed speaks between machines."""
@@ -57,19 +62,45 @@ class AddressCluster(Component):
 
 
 class PriorityShare(Component):
-    """A class's weight and shares of the cluster."""
+    """A class's weight, and what it may have of the cluster as fractions of it."""
 
     weight: float = Field(default=1, gt=0)
     reserve: float = Field(default=0, ge=0, le=1)
     minimum: float = Field(default=0, ge=0, le=1)
     maximum: float = Field(default=1, gt=0, le=1)
 
+    @model_validator(mode="after")
+    def _within_the_maximum(self) -> PriorityShare:
+        self.named("")
+        return self
+
+    def named(self, name: str) -> ClassShare:
+        """The share that the cluster's classes are made of."""
+        return ClassShare(name, self.weight, self.reserve, self.minimum, self.maximum)
+
+
+def _shares_of_one(priorities: Priorities) -> Priorities:
+    _classes(priorities)
+    return priorities
+
+
+def _classes(priorities: Priorities) -> Classes:
+    return DEFAULT_CLASSES.with_shares(share.named(name) for name, share in priorities.items())
+
+
+Priorities = dict[ImportanceLevel, PriorityShare]
+
 
 class ClusterConfig(Component):
-    """A configuration file."""
+    """A configuration file. A class that `priorities` does not name keeps its default."""
 
     cluster: Annotated[LocalCluster | AddressCluster, Field(discriminator="kind")] = LocalCluster()
     dashboard: HostAndPort = "127.0.0.1:8787"
-    priorities: dict[ImportanceLevel, PriorityShare] = Field(default_factory=dict)
+    priorities: Annotated[Priorities, AfterValidator(_shares_of_one)] = Field(default_factory=dict)
     roots: tuple[str, ...] = ()
     worker_timeout_s: float = Field(default=30, gt=0)
+
+    @property
+    def classes(self) -> Classes:
+        """The classes that share the cluster, the highest first."""
+        return _classes(self.priorities)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lepton_dask.config.compose import compose
+from lepton_dask.config.mistakes import in_order
 from lepton_dask.config.nodes import (
     Data,
     Entry,
@@ -82,6 +83,16 @@ class Document:
             fix=redact(mistake.fix, self.secrets),
             place=mistake.place or self._place_of(mistake),
         )
+
+    def placed(self, said: Iterable[Mistake], found: Iterable[Mistake]) -> list[Mistake]:
+        """All mistakes, in the file's order. Of what was `found` in a value that could not even be
+        read, nothing: that it could not has been `said`."""
+        new = (mistake for mistake in found if not self._is_broken(mistake.path))
+        return in_order(map(self.locate, (*said, *new)), self.file)
+
+    def _is_broken(self, path: DocumentPath) -> bool:
+        node = self.node(path)
+        return isinstance(node, ScalarNode) and node.broken
 
     def _place_of(self, mistake: Mistake) -> Place:
         node = self.node(mistake.path)

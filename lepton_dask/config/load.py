@@ -22,7 +22,7 @@ from lepton_dask.config.pipeline import TOP_KEYS, Heading, Pipeline, Step
 from lepton_dask.config.steps import read_steps
 from lepton_dask.config.variables import resolve
 from lepton_dask.config.wording import unknown_key
-from lepton_dask.errors import DocumentPath, Mistake, UserError
+from lepton_dask.errors import Mistake, UserError
 from lepton_dask.suggest import nearest
 
 
@@ -100,7 +100,7 @@ def draft_pipeline(
         file=document.file,
         warnings=tuple(in_order(map(document.locate, unused(graph)), document.file)),
     )
-    return DraftPipeline(sound, tuple(_all(document, said, mistakes)))
+    return DraftPipeline(sound, tuple(document.placed(said, mistakes)))
 
 
 def load_config(path: Path | None, *, environment: Mapping[str, str] = os.environ) -> LoadedConfig:
@@ -117,7 +117,7 @@ def load_config(path: Path | None, *, environment: Mapping[str, str] = os.enviro
     mistakes: list[Mistake] = []
     config = build(ClusterConfig, document.root, (), mistakes)
     if config is None or said:
-        raise UserError(_all(document, said, mistakes))
+        raise UserError(document.placed(said, mistakes))
     return LoadedConfig(config, document, path.parent, _longest_first(resolved.secrets))
 
 
@@ -178,18 +178,6 @@ def _assemble(heading: Heading | None, graph: Graph, unsound: set[str]) -> Pipel
         )
     heading = heading or Heading(name="unnamed")
     return Pipeline(name=heading.name, seed=heading.seed, steps=tuple(steps))
-
-
-def _all(document: Document, said: Iterable[Mistake], found: Iterable[Mistake]) -> list[Mistake]:
-    """All mistakes. Of what was `found` in a value that could not even be read, nothing: that it
-    could not has been `said`."""
-    new = (m for m in found if not _is_broken(document, m.path))
-    return in_order(map(document.locate, (*said, *new)), document.file)
-
-
-def _is_broken(document: Document, path: DocumentPath) -> bool:
-    node = document.node(path)
-    return isinstance(node, ScalarNode) and node.broken
 
 
 def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
