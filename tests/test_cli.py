@@ -110,6 +110,7 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
         ("profile", ["FILE_OR_PIPELINE", "--on", "--scheduler", "--json"]),
         ("predict", ["RUN_OR_BUNDLE", "INPUT", "OUTPUT", "--table", "--on", "--scheduler"]),
         ("runs", ["FOLDER", "--json"]),
+        ("allocate", ["TASKS", "--total", "--format"]),
         ("schema", ["of <pipeline|configuration>"]),
         ("cluster", ["--on"]),
     ],
@@ -142,6 +143,7 @@ def test_help_keeps_its_examples_in_one_line_each(lepton: Lepton) -> None:
         "run",
         "predict",
         "runs",
+        "allocate",
         "schema",
         "cluster",
     ):

@@ -128,7 +128,7 @@ def test_a_result_that_nobody_uses_is_a_warning() -> None:
                                          "use letters, digits, '_', '-' and spaces"]),
         (READ.replace("}}", "}, retries: -1}"), ["1:39: retries: must be at least 0, found -1"]),
         (READ.replace("}}", "}, resources: {GPU: two, memory: -1GiB, m: -2, n: '2'}}"),
-         ["1:47: GPU: 'two' is no size; write one like 2GiB or 500MB",
+         ["1:47: GPU: 'two' is no number or size; write one like 10 or 2GiB",
           "1:60: memory: must be at least 0, found -1GiB",
           "1:70: m: must be at least 0, found -2",
           "1:77: n: expected a number, found the text '2' (quotes make it text); "

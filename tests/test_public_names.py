@@ -47,7 +47,7 @@ def test_a_model_has_these_public_names():
 
 def test_the_verbs_of_the_command_line_are_these():
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands}
-    looking = {"init", "profile", "validate", "plan", "runs", "schema"}
+    looking = {"init", "profile", "validate", "plan", "runs", "allocate", "schema"}
     assert verbs == looking | {"run", "predict", "cluster"}
 
 

@@ -80,7 +80,10 @@ class PriorityShare(Component):
 
 
 def _shares_of_one(priorities: Priorities) -> Priorities:
-    _classes(priorities)
+    try:
+        _classes(priorities)
+    except ValueError as error:
+        raise ValueError(f"{error}; a class that is not named here keeps its default") from None
     return priorities
 
 

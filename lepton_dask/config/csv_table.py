@@ -16,6 +16,8 @@ from lepton_dask.suggest import counted, nearest
 
 SEPARATORS = (",", ";", "\t")
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
 Row = list[ScalarNode]
 
 
@@ -35,10 +37,15 @@ def read_csv_table(source: Source, columns: Sequence[str], texts: Sequence[str])
     than what is not. Blank lines are skipped. A misspelt column is taken for the one that it is
     like, so that its values are checked too.
     """
+    start = source.mark_at(0)
+    control = _CONTROL.search(source.text)
+    if control is not None:
+        found = "a character that cannot stand in a text file"
+        place = source.mark_at(control.start()).place
+        return CsvTable(SequenceNode((), start), (Mistake((), found, "remove it", place=place),))
     separator = max(SEPARATORS, key=source.text.lstrip().partition("\n")[0].count)
     mistakes: list[Mistake] = []
     rows = _rows(source, separator, mistakes)
-    start = source.mark_at(0)
     header = next(rows, None)
     if header is None:
         fix = f"start with '{','.join(columns)}'"

@@ -27,7 +27,10 @@ def _amount(value: object) -> object:
         return value
     if value.startswith("-") and _SIZE.fullmatch(value[1:]):
         raise ValueError(f"must be at least 0, found {value}")
-    return float(parse_size(value))
+    try:
+        return float(parse_size(value))
+    except ValueError:
+        raise ValueError(f"'{value}' is no number or size; write one like 10 or 2GiB") from None
 
 
 def _size(value: str) -> str:

@@ -72,7 +72,7 @@ class Total:
         try:
             total = cls(_amount(value), isinstance(value, str))
         except ValueError:
-            raise ValueError(f"'{text}' is no number or size; write one like 100 or 4GiB") from None
+            raise ValueError(f"'{text}' is no number or size; write one like 10 or 2GiB") from None
         if total.amount < 0:
             raise ValueError(f"'{text}' is less than 0")
         return total
@@ -123,19 +123,20 @@ def _tasks(rows: SequenceNode, total: Total, mistakes: list[Mistake]) -> list[Ta
     lines: dict[str, int] = {}
     for i, node in enumerate(rows.items):
         path = ("tasks", i)
+        name, requirement = child(node, "task"), child(node, "requirement")
+        if isinstance(name, ScalarNode) and name.value is not None:
+            line = lines.setdefault(str(name.value), name.mark.line)
+            if line != name.mark.line:
+                found = f"{shown(str(name.value))} is there twice (first in line {line})"
+                fix = "give each task a name of its own"
+                mistakes.append(Mistake((*path, "task"), found, fix))
         row = build(TaskRow, node, path, mistakes)
         if row is None:
             continue
-        name = str(row.task)
-        requirement = child(node, "requirement")
         assert isinstance(requirement, ScalarNode)
         if row.requirement and isinstance(requirement.value, str) != total.is_size:
             mistakes.append(_unlike(requirement, total, (*path, "requirement")))
-        if name in lines:
-            found = f"{shown(name)} is there twice (first in line {lines[name]})"
-            mistakes.append(Mistake((*path, "task"), found, "give each task a name of its own"))
-        lines.setdefault(name, node.mark.line)
-        tasks.append(Task(name, row.priority, _amount(requirement.value)))
+        tasks.append(Task(str(row.task), row.priority, _amount(requirement.value)))
     return tasks
 
 

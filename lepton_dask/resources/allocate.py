@@ -61,9 +61,9 @@ def allocate_units(
 
     Largest remainders are rounded up, the higher class first among equal ones, so that the sum is
     min(capacity, what may be used). A maximum is at least one unit, or its class would never run.
-    `owed` are the units that a class has had too few so far (negative: too many); who is owed most
-    is rounded up first. With it, shares of less than a unit are kept over time. Raises ValueError
-    as `allocate`.
+    `owed` are the units that a class has had too few of until now (negative: too many), which count
+    as if its remainder were larger; so shares of less than a unit are kept over time. Raises
+    ValueError as `allocate`.
     """
     _check(classes, demands, capacity)
     wanted = [demands.get(name, 0) for name in classes.names]
@@ -77,7 +77,7 @@ def allocate_units(
     if left:
         due = owed or {}
         ranked = sorted(
-            (-due.get(name, 0), -(x % unit), i)
+            (-due.get(name, 0) - x % unit / unit, -(x % unit), i)
             for i, (name, x) in enumerate(zip(classes.names, filled, strict=True))
             if x % unit
         )
