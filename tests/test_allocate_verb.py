@@ -218,9 +218,9 @@ def test_all_mistakes_of_a_yaml_are_told_at_once(lepton: Lepton):
         "t.yaml:4:3: tasks[3]: expected a mapping (keys: task, priority, requirement), "
         "found the text 'd'",
         "t.yaml:5:10: task: 'a' is there twice (first in line 1); give each task a name of its own",
-        "t.yaml:5:40: requirement: '.nan' is not a finite number; "
+        "t.yaml:5:42: requirement: '.nan' is not a finite number; "
         "write a number, or put the text in quotes",
-        "t.yaml:6:40: requirement: 1GiB is a size, and the total is a number; write both alike",
+        "t.yaml:6:42: requirement: 1GiB is a size, and the total is a number; write both alike",
     ]
 
 

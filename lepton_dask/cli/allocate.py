@@ -60,15 +60,19 @@ def allocate(
         ),
     ],
     format_: Annotated[
-        Format, typer.Option("--format", help="How to print it.", show_default=False)
+        Format,
+        typer.Option(
+            "--format", metavar="FORMAT", help="text, json, csv or article.", show_default=False
+        ),
     ] = Format.text,
 ) -> None:
-    """Share a total among tasks by priority: who gets what and why, and who waits.
+    """Share a total among tasks by priority.
 
-    The highest priority goes first (9 or critical, down to 1; words are low, normal, high,
-    critical), and equal ones go as the table has them. A task is served whole or waits; one that
-    does not fit stops none behind it. `share` is what a task would get if it could be served in
-    part: in proportion to priority times requirement, and no more than the requirement.
+    Says who gets what and why, and who waits. Priorities are 1 to 9, or low (2), normal (5), high
+    (7) and critical (9). The highest goes first, and equal ones as the table has them. A task is
+    served whole or waits; one that does not fit stops none behind it. `share` is what a task would
+    get if it could be served in part: in proportion to priority times requirement, and no more than
+    it requires.
     """
     from lepton_dask.config.tasks import Total, read_tasks
     from lepton_dask.resources.serve import serve
