@@ -30,6 +30,16 @@ def cases(draw: st.DrawFn) -> tuple[Classes, dict[str, TaskDemand], dict[str, in
     return shares, wanted, capacity
 
 
+@st.composite
+def contested(draw: st.DrawFn) -> tuple[Classes, dict[str, TaskDemand], dict[str, int]]:
+    """Small tasks, more than fit, and no guarantees: who gets one decides what another has."""
+    weights = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+    shares = Classes(tuple(ClassShare(f"c{i}", weight) for i, weight in enumerate(weights)))
+    amounts = st.fixed_dictionaries({"cpu": st.integers(1, 3), "GB": st.integers(1, 3)})
+    wanted = {name: TaskDemand(draw(st.integers(5, 15)), draw(amounts)) for name in shares.names}
+    return shares, wanted, {"cpu": draw(st.integers(5, 20)), "GB": draw(st.integers(5, 20))}
+
+
 def used(wanted: dict[str, TaskDemand], tasks: dict[str, int], resource: str) -> Fraction:
     return sum((exact(wanted[n].amounts[resource]) * k for n, k in tasks.items()), Fraction())
 
@@ -93,7 +103,7 @@ def test_guarantees_of_whole_tasks_are_kept(case):
 
 
 @MANY
-@given(cases(), st.data())
+@given(cases() | contested(), st.data())
 def test_to_claim_other_numbers_of_tasks_brings_nothing(case, data):
     shares, wanted, capacity = case
     name = data.draw(st.sampled_from(shares.names))

@@ -8,7 +8,14 @@ import json
 from pathlib import Path
 
 import pytest
+from class_shares import MANY
 from conftest import Exit, Lepton
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lepton_dask.config.tasks import Total, read_tasks
+from lepton_dask.errors import Mistake, UserError
+from lepton_dask.resources.serve import Task
 
 TABLE = "task,priority,requirement\n0,1,10\n1,2,20\n2,3,30\n"
 AS_YAML = """\
@@ -301,3 +308,29 @@ def test_a_total_that_is_none_is_told_in_one_line(total, told, lepton: Lepton):
 def test_a_total_is_needed(lepton: Lepton):
     done = lepton("allocate", write())
     assert (done.code, done.stderr) == (2, "lepton: Missing option '--total'; see lepton --help\n")
+
+
+PIECES = st.sampled_from(
+    ["task", "priority", "requirement", "high", "1", "-1", "1GiB", "1e9", "\u00e9", "\x85", " ",
+     ",", ",", ",", ";", "\t", "\n", "\n", "\n", "\r\n", '"', '""', "\x00", "- ", "{", "}", ":"]
+)  # fmt: skip
+
+
+@MANY
+@given(
+    st.lists(PIECES, max_size=25).map("".join), st.booleans(), st.sampled_from([".csv", ".yaml"])
+)
+def test_whatever_a_table_holds_it_is_read_or_its_mistakes_are_placed(text, headed, ending):
+    path = Path(f"any{ending}")
+    path.write_text(
+        "task,priority,requirement\n" * (headed and ending == ".csv") + text, newline=""
+    )
+    tasks: list[Task] = []
+    found: tuple[Mistake, ...] = ()
+    try:
+        tasks = read_tasks(path, Total.parse("10"))
+    except UserError as error:
+        found = error.mistakes
+    lines = len(path.read_text().splitlines()) + 1
+    assert all(each.place and 1 <= each.place.line <= lines for each in found)
+    assert all(task.requirement >= 0 and task.name for task in tasks)

@@ -80,17 +80,17 @@ def _names(header: Row, columns: Sequence[str], mistakes: list[Mistake]) -> list
         return written
     names: list[str] = []
     for field in header:
-        name = guess = near.get(field.written, field.written)
-        if field.written in near:
+        name = field.written
+        if name in near:
+            guess = near[name]
             fix = f"did you mean '{guess}'? " if guess else ""
             fix += f"the columns are {', '.join(columns)}"
-            path = (field.written,)
-            mistakes.append(Mistake(path, "unknown column", fix, place=field.mark.place))
-            name = field.written if guess is None or guess in written else guess
+            mistakes.append(Mistake((name,), "unknown column", fix, place=field.mark.place))
+            if guess is not None and guess not in written:
+                name = guess
         elif name in names:
-            path = (field.written,)
-            mistakes.append(Mistake(path, "there twice", "keep one", place=field.mark.place))
-        names.append(name or "")
+            mistakes.append(Mistake((name,), "there twice", "keep one", place=field.mark.place))
+        names.append(name)
     for name in columns:
         if name not in names:
             fix = "add it to the header"

@@ -95,11 +95,8 @@ def _check(classes: Classes, demands: Mapping[str, Amount], capacity: Amount) ->
 
 
 def _fill(classes: Classes, caps: list[int], capacity: int) -> tuple[list[int], int]:
-    """The classes' water levels; amounts are over the classes' scale, `capacity` is whole."""
-    floors = [
-        min(cap, guarantee * capacity)
-        for cap, guarantee in zip(caps, classes.guarantees, strict=True)
-    ]
+    """What `water_level` makes of the classes; amounts over their scale, `capacity` whole."""
+    floors = [guarantee * capacity for guarantee in classes.guarantees]
     total = min(capacity * classes.scale, sum(caps))
     return water_level(classes.weights, floors, caps, total)
 
@@ -109,10 +106,11 @@ def water_level(
 ) -> tuple[list[int], int]:
     """x_i = clamp(lambda w_i, floor_i, cap_i) with sum x_i = total: numerators, one denominator.
 
-    Needs floor_i <= cap_i, sum floors <= total <= sum caps, and w_i > 0 where they differ. The
-    level is guessed from those who are free. If all clamped to it add up to too much, those below
-    their floors are below them at the true, lower level as well, and are settled there; else those
-    above their caps. Each round settles one at least. (CSS Flexible Box Layout 9.7 does the same.)
+    A floor above its cap counts as the cap. Needs sum of floors <= total <= sum of caps, and
+    w_i > 0 where floor_i < cap_i. The level is guessed from those who are free. If all clamped to
+    it add up to too much, those below their floors are below them at the true, lower level as well,
+    and are settled there; else those above their caps. Each round settles one at least. (CSS
+    Flexible Box Layout 9.7 does the same.)
     """
     filled = list(caps)
     free = [i for i, cap in enumerate(caps) if floors[i] < cap]
@@ -123,13 +121,13 @@ def water_level(
         high = [i for i in free if rest * weights[i] > caps[i] * weight]
         too_much = sum(floors[i] * weight - rest * weights[i] for i in low)
         too_little = sum(rest * weights[i] - caps[i] * weight for i in high)
-        settled = []
+        settled: set[int] = set()
         if too_much >= too_little:
-            settled += low
+            settled.update(low)
             for i in low:
                 filled[i] = floors[i]
         if too_little >= too_much:
-            settled += high
+            settled.update(high)
         if not settled:
             break
         free = [i for i in free if i not in settled]
