@@ -104,9 +104,8 @@ def level_number(level: Level) -> int:
 def slack(deadline: float, now: float, work_s: float = 0.0) -> float:
     """Seconds that a task could still wait and be done by its deadline: deadline - now - work.
 
-    `deadline` and `now` are on one clock. Negative once it is too late. Source: Leung and
-    Whitehead, "On the complexity of fixed-priority scheduling of periodic, real-time tasks" (1982),
-    whose order is by least slack.
+    `deadline` and `now` are on one clock. Negative once it is too late. Source: the laxity of
+    Dertouzos and Mok, "Multiprocessor online scheduling of hard-real-time tasks" (1989).
     """
     return deadline - now - work_s
 
@@ -130,7 +129,7 @@ def aged(level: float, waited_s: float) -> float:
 
     All age alike, so of two tasks the same one stays ahead, and what waits is overtaken by nothing
     that comes more than (9 - level) AGEING_S seconds after it: none waits for ever. Source:
-    Kleinrock, Queueing Systems II (1976), 3.6, with one slope for all.
+    Jackson, "Some problems in queueing with dynamic priorities" (1960).
     """
     return level + max(0.0, waited_s) / AGEING_S
 
