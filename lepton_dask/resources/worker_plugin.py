@@ -1,0 +1,228 @@
+"""The worker's half: lanes, and a burst for critical work.
+
+A critical task that finds every slot taken starts at once all the same: for one step of the worker's
+state machine there is one slot more, so that it takes its task that waits; the next one that ends is
+not replaced. So the slots stay full, and as many as they were. It runs in threads of its own, which
+is where the system lets it run before the others (`softened`).
+
+Travels by value to workers without this package: the standard library and distributed alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from distributed import Worker, WorkerPlugin
+from distributed.threadpoolexecutor import ThreadPoolExecutor
+from distributed.worker_state_machine import UnpauseEvent
+
+from lepton_dask.resources.lanes import BURST, HELLO, LANES_SET, PREFIX, RAISE, SET_LANES, lane
+
+EXECUTOR = "lepton-burst"
+SOFT_NICE = 15
+"""Added to the niceness of other tasks' threads while a burst runs: it gets 25 times their weight."""
+
+
+class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
+    """Offers the lanes that the scheduler names, and starts critical tasks in them at once.
+
+    `burst` is how many tasks beyond its slots a worker runs at most.
+    """
+
+    name = "lepton-lanes"
+
+    def __init__(self, burst: int = 1, soften: bool = True) -> None:
+        self.burst = burst
+        self.soften = soften
+
+    def setup(self, worker: Worker) -> None:
+        self._worker = worker
+        self._due = False
+        self._softened: dict[int, int] = {}
+        self._bursting: set[Any] = set()
+        self.preempted: set[Any] = set()
+        worker.stream_handlers[SET_LANES] = self.set_lanes
+        worker.stream_handlers[RAISE] = self.raise_task
+        if self.burst:
+            worker.executors[EXECUTOR] = ThreadPoolExecutor(
+                self.burst + worker.state.nthreads, thread_name_prefix="lepton-burst"
+            )
+        worker.batched_send({"op": HELLO, "slots": worker.state.nthreads})
+
+    def teardown(self, worker: Worker) -> None:
+        self._withdraw()
+        self._harden()
+        worker.stream_handlers.pop(SET_LANES, None)
+        worker.stream_handlers.pop(RAISE, None)
+        pool = worker.executors.pop(EXECUTOR, None)
+        if pool is not None:
+            pool.shutdown(wait=False)
+
+    def set_lanes(self, lanes: Mapping[str, int], serial: int) -> None:
+        """Offers these lanes and no others; tells the scheduler that it does."""
+        state = self._worker.state
+        for name, count in lanes.items():
+            before = state.total_resources.get(name, 0)
+            state.total_resources[name] = count
+            state.available_resources[name] = (
+                state.available_resources.get(name, 0) + count - before
+            )
+        if not lanes:
+            self._withdraw()
+        # A worker wakes those who wait for a resource only when something else happens.
+        self._wake()
+        self._worker.batched_send({"op": LANES_SET, "lanes": dict(lanes), "serial": serial})
+
+    def raise_task(
+        self, priority: tuple[Any, ...], name: str, key: Any = None, dask_priority: int = 0
+    ) -> None:
+        """Lets a task that waits here go ahead: the one named, or the first of a class. One that
+        runs already needs nothing."""
+        state = self._worker.state
+        if key is not None:
+            found = state.tasks.get(key)
+        else:
+            waiting = (ts for ts in state.ready.sorted() if ts.priority[0] == -dask_priority)
+            found = next(waiting, None)
+        if found is None or found not in state.ready:
+            return
+        state.ready.discard(found)
+        found.priority = tuple(priority) if key is not None else (priority[0], *found.priority[1:])
+        if name == BURST and lane(name) in state.total_resources:
+            found.resource_restrictions = {**(found.resource_restrictions or {}), lane(name): 1}
+            found.annotations = self._in_own_threads(found.annotations)
+            found.state = "constrained"
+            state.constrained.add(found)
+            self._burst_soon()
+        else:
+            state.ready.add(found)
+
+    def transition(self, key: Any, start: str, finish: str, **_more: Any) -> None:
+        if finish == "constrained" and start != "constrained":
+            ts = self._worker.state.tasks[key]
+            if lane(BURST) in ts.resource_restrictions:
+                ts.annotations = self._in_own_threads(ts.annotations)
+                self._burst_soon()
+        elif start == "executing":
+            self._bursting.discard(key)
+            self.preempted.discard(key)
+            if not self._bursting:
+                self._harden()
+            if self._worker.state.constrained:
+                self._burst_soon()
+
+    def _in_own_threads(self, annotations: Mapping[str, Any] | None) -> dict[str, Any]:
+        """A task that names its executor keeps it."""
+        own = {"executor": EXECUTOR} if self.burst else {}
+        return {**own, **(annotations or {})}
+
+    def _burst_soon(self) -> None:
+        """After the worker's own step is through; once for any number of tasks."""
+        if self.burst and not self._due:
+            self._due = True
+            self._worker.loop.add_callback(self._burst)
+
+    def _burst(self) -> None:
+        self._due = False
+        state = self._worker.state
+        while (
+            state.running
+            and state.nthreads <= len(state.executing) < state.nthreads + self.burst
+            and self._critical_is_next()
+        ):
+            self._softening()
+            slots, running = state.nthreads, set(state.executing)
+            state.nthreads = len(state.executing) + 1
+            try:
+                self._wake()
+            finally:
+                state.nthreads = slots
+            started = {ts.key for ts in state.executing - running}
+            if not started:
+                break
+            self._bursting |= started
+
+    def _critical_is_next(self) -> bool:
+        """Whether the worker's next task is critical and has its lane."""
+        state = self._worker.state
+        if not state.constrained:
+            return False
+        first = state.constrained.peek()
+        if lane(BURST) not in first.resource_restrictions:
+            return False
+        if state.ready and state.ready.peek().priority < first.priority:
+            return False
+        needs = first.resource_restrictions.items()
+        return all(state.available_resources[name] >= amount for name, amount in needs)
+
+    def _wake(self) -> None:
+        if self._worker.state.running:
+            self._worker.handle_stimulus(UnpauseEvent(stimulus_id="lepton-wake"))
+
+    def _withdraw(self) -> None:
+        """Takes the lanes away; who waits for one, or holds one, needs it no more."""
+        state = self._worker.state
+        for ts in list(state.tasks.values()):
+            held = [name for name in ts.resource_restrictions or () if name.startswith(PREFIX)]
+            if not held:
+                continue
+            kept = ts.resource_restrictions.items()
+            ts.resource_restrictions = {r: n for r, n in kept if r not in held}
+            if ts.state == "constrained" and not ts.resource_restrictions:
+                state.constrained.discard(ts)
+                ts.state = "ready"
+                state.ready.add(ts)
+            if ts.annotations and ts.annotations.get("executor") == EXECUTOR:
+                ts.annotations = {k: v for k, v in ts.annotations.items() if k != "executor"}
+        for offered in (state.total_resources, state.available_resources):
+            for name in [each for each in offered if each.startswith(PREFIX)]:
+                del offered[name]
+
+    def _softening(self) -> None:
+        """Has the threads of other tasks give way to the ones that start now."""
+        if not self.soften or not may_harden():
+            return
+        natives = {thread.ident: thread.native_id for thread in threading.enumerate()}
+        with self._worker.active_threads_lock:
+            others = [
+                natives.get(ident)
+                for ident, key in self._worker.active_threads.items()
+                if not self._is_critical(key)
+            ]
+        for native in others:
+            if native is not None and native not in self._softened:
+                try:
+                    before = os.getpriority(os.PRIO_PROCESS, native)
+                    os.setpriority(os.PRIO_PROCESS, native, before + SOFT_NICE)
+                except OSError:
+                    continue  # the thread has ended meanwhile
+                self._softened[native] = before
+
+    def _harden(self) -> None:
+        for native, before in self._softened.items():
+            try:
+                os.setpriority(os.PRIO_PROCESS, native, before)
+            except OSError:
+                continue
+        self._softened.clear()
+
+    def _is_critical(self, key: Any) -> bool:
+        ts = self._worker.state.tasks.get(key)
+        return ts is not None and lane(BURST) in (ts.resource_restrictions or {})
+
+
+def may_harden() -> bool:
+    """Whether this process may take back a niceness that it gave a thread. Only Linux has one a
+    thread, and there only the privileged may."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import resource
+
+    if os.geteuid() == 0:
+        return True
+    # The limit is 20 - niceness (setrlimit(2)).
+    return resource.getrlimit(resource.RLIMIT_NICE)[0] >= 20
