@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import cloudpickle
@@ -33,17 +32,11 @@ class Installed:
     def uninstall(self) -> None:
         """Puts everything back: tasks, workers and scheduler are as without it."""
         client = self._client
-        # First nothing asks for a lane any more, then the workers forget what a lane is.
+        # First nothing asks for a lane any more, then the workers forget what a lane is, and only
+        # then may the scheduler forget what they say.
         client.sync(client.scheduler.lepton_suspend)
         client.unregister_worker_plugin(Lanes.name)
-        client.run_on_scheduler(_detach)
-        client.unregister_scheduler_plugin(Priorities.name)
-
-
-def _detach(dask_scheduler: Any) -> None:
-    plugin = dask_scheduler.plugins.get("lepton-priorities")
-    if plugin is not None:
-        plugin.detach()
+        client.sync(client.scheduler.lepton_detach)
 
 
 def install(
@@ -66,20 +59,30 @@ def install(
     for name in (default, *(prefixes or {}).values()):
         if name not in BY_NAME:
             raise ValueError(f"{name!r} is no class; there are {', '.join(BY_NAME)}")
-    with _travelling():
-        client.register_plugin(Priorities(classes or DEFAULT_CLASSES, Rules(), BURST))
-        client.sync(
-            client.scheduler.lepton_client,
-            id=client.id,
-            default=default,
-            prefixes=dict(prefixes or {}),
-            classes=_shares(classes),
-        )
-        client.register_plugin(Lanes(BURST))
+    client.sync(_register, client, Priorities(classes or DEFAULT_CLASSES, Rules(), BURST))
+    client.sync(
+        client.scheduler.lepton_client,
+        id=client.id,
+        default=default,
+        prefixes=dict(prefixes or {}),
+        classes=_shares(classes),
+    )
+    client.sync(_register, client, Lanes(BURST))
     return Installed(client)
 
 
-def _shares(classes: Classes | None) -> list[dict[str, float]] | None:
+async def _register(client: Client, plugin: Priorities | Lanes) -> None:
+    """Sends a plugin together with its code. Not by `Client.register_plugin`, which pickles by
+    reference what it can, and the cluster need not have the package."""
+    register = (
+        client.scheduler.register_scheduler_plugin
+        if isinstance(plugin, Priorities)
+        else client.scheduler.register_worker_plugin
+    )
+    await register(plugin=_with_its_code(plugin), name=plugin.name, idempotent=True)
+
+
+def _shares(classes: Classes | None) -> list[dict[str, float | str]] | None:
     """Classes as plain figures, which any scheduler can read."""
     if classes is None:
         return None
@@ -95,14 +98,9 @@ def _shares(classes: Classes | None) -> list[dict[str, float]] | None:
     ]
 
 
-@contextmanager
-def _travelling() -> Iterator[None]:
-    """What is pickled in the body carries this package's code along."""
-    if lepton_dask.resources.__name__ in cloudpickle.list_registry_pickle_by_value():
-        yield
-        return
+def _with_its_code(plugin: Priorities | Lanes) -> bytes:
     cloudpickle.register_pickle_by_value(lepton_dask.resources)
     try:
-        yield
+        return bytes(cloudpickle.dumps(plugin))
     finally:
         cloudpickle.unregister_pickle_by_value(lepton_dask.resources)

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
 from time import monotonic, perf_counter
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import distributed
 from distributed import Scheduler, SchedulerPlugin
@@ -34,20 +34,16 @@ FAULTS = 5
 OLD_CHECKED = 500
 """Waiting tasks whose age and deadline a tick looks at, the longest waiting first."""
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Self = TypeVar("Self", bound="Priorities")
+Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 logger = logging.getLogger("lepton_dask.resources")
 
 
-def guarded(
-    hook: Callable[Concatenate[Self, P], R],
-) -> Callable[Concatenate[Self, P], R | None]:
+def guarded(hook: Hook) -> Hook:
     """Times a hook, and keeps its errors from the scheduler."""
 
     @wraps(hook)
-    def guard(self: Self, *arguments: P.args, **named: P.kwargs) -> R | None:
+    def guard(self: Priorities, *arguments: Any, **named: Any) -> Any:
         began = perf_counter()
         try:
             return hook(self, *arguments, **named)
@@ -57,7 +53,7 @@ def guarded(
         finally:
             self.hook_seconds += perf_counter() - began
 
-    return guard
+    return cast("Hook", guard)
 
 
 class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
@@ -271,12 +267,16 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         await self._enact.withdraw()
         for name in self._handlers:
             scheduler.handlers.pop(name, None)
+        scheduler.handlers["lepton_detach"] = self.detach
         return "OK"
 
-    def detach(self) -> None:
+    def detach(self) -> str:
         """The last step, when no worker has its half any more."""
         for name in (HELLO, LANES_SET):
             self._scheduler.stream_handlers.pop(name, None)
+        self._scheduler.handlers.pop("lepton_detach", None)
+        self._scheduler.remove_plugin(self.name)
+        return "OK"
 
     def fault(self, hook: str) -> None:
         """Counts an error. Never raises."""
