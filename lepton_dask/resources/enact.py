@@ -1,8 +1,8 @@
 """The one place that changes the scheduler: priorities, restrictions, and what workers are told.
 
-Inside the scheduler's own transitions nothing may start others: what needs a transition is put down,
-and done by `flush`. Every change is looked at again then, since a task may have gone on meanwhile:
-one that is at a worker is never recalled, for it might run there, and would run twice.
+Inside the scheduler's own transitions nothing may start others: what needs a transition is put
+down, and done by `flush`. Every change is looked at again then, since a task may have gone on
+meanwhile: one that is at a worker is never recalled, for it might run there, and would run twice.
 
 Travels by value: the standard library and distributed alone.
 """
@@ -81,9 +81,9 @@ class Enactor:
         while heap:
             key = heap[0][2]
             ts, record = self._scheduler.tasks.get(key), self._records.get(key)
-            if ts is not None and record is not None and ts.state == "queued":
-                if record.name == name and not record.ahead:
-                    return record
+            queued = ts is not None and ts.state == "queued"
+            if queued and record is not None and record.name == name and not record.ahead:
+                return record
             heapq.heappop(heap)
         return None
 
@@ -97,8 +97,8 @@ class Enactor:
         self._scheduler.transitions({record.key: "released"}, STIMULUS)
 
     def let_ahead_at_worker(self, name: str, dask_priority: int) -> bool:
-        """Has the worker with most tasks of a class let its first waiting one ahead. Only the worker
-        knows which of them wait."""
+        """Has the worker with most tasks of a class let its first waiting one ahead. Only the
+        worker knows which of them wait."""
         best, most = None, 0
         for address in self.greeted:
             ws = self._scheduler.workers.get(address)

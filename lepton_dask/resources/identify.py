@@ -32,7 +32,7 @@ class Declared:
 
 @dataclass
 class Rules:
-    """For what does not say: a class by the start of the key, or by the client; else the default."""
+    """For what does not say: a class by the start of the key, by the client, or the default."""
 
     default: ImportanceLevel = "normal"
     clients: dict[str, ImportanceLevel] = field(default_factory=dict)
@@ -51,8 +51,8 @@ def declared(
     dask_priority: float,
     now: float,
 ) -> Declared | None:
-    """What a task says: by our annotation, by asking for a class's lane, or by a Dask priority other
-    than Dask's default. None if nothing."""
+    """What a task says: by our annotation, by asking for a class's lane, or by a Dask priority
+    other than Dask's default. None if nothing."""
     said = (annotations or {}).get(ANNOTATION)
     if isinstance(said, Mapping):
         after_s = said.get("deadline_s")
@@ -64,15 +64,12 @@ def declared(
     for name in ORDER:
         if PREFIX + name in (resources or {}):
             return Declared(name)
-    if dask_priority:
+    if dask_priority < 0:
+        return Declared("low")
+    if dask_priority > 0:
         reached = (n for n in ORDER if dask_priority >= BY_NAME[n].dask_priority)
-        return Declared(next(reached, ORDER[-1]) if dask_priority > 0 else _below(dask_priority))
+        return Declared(next(reached))
     return None
-
-
-def _below(dask_priority: float) -> ImportanceLevel:
-    """A Dask priority under 0 says that the task may wait."""
-    return "low" if dask_priority < 0 else "normal"
 
 
 def higher(one: str, other: str) -> str:

@@ -30,8 +30,8 @@ def lane(name: str) -> str:
 
 
 def restricted(classes: Classes) -> frozenset[str]:
-    """Classes all whose tasks hold a lane: the one that bursts, and those with a maximum. The others
-    are never restricted, but for the single tasks that are let ahead."""
+    """Classes all whose tasks hold a lane: the one that bursts, and those with a maximum. The
+    others are never restricted, but for the single tasks that are let ahead."""
     return frozenset(each.name for each in classes if each.name == BURST or each.maximum < 1)
 
 
@@ -39,8 +39,8 @@ def lanes(classes: Classes, slots: Mapping[str, int], burst: int) -> dict[str, d
     """The lanes of each worker, by worker and class.
 
     A class without a maximum has one a slot, and the class that bursts `burst` more. One with a
-    maximum has that part of all slots, rounded down, but one at least; they are dealt to the workers
-    in turn, most slots first.
+    maximum has that part of all slots, rounded down, but one at least; they are dealt to the
+    workers in turn, most slots first.
     """
     dealt: dict[str, dict[str, int]] = {worker: {} for worker in slots}
     for each in classes:

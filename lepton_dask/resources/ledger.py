@@ -1,14 +1,14 @@
 """Who uses how much of the cluster, and who is owed some: events in, instructions out.
 
-Each class has a share of the slots (`allocate`), and a lag: the slot-seconds that it was entitled to
-and did not get,
+Each class has a share of the slots (`allocate`), and a lag: the slot-seconds that it was entitled
+to and did not get,
 
     lag_c += t s_c / sum_b s_b  for every class c that has work,   lag_k -= t,
 
-whenever a task of class k has run for t seconds; s are the shares of the classes with work. The lags
-of classes with work add up to nothing, so a class that lags is owed slots that others had. Dask runs
-the highest class first; where a lower one lags by more than half a task of its own, one of its tasks
-is let ahead of all. Sources: the lag of Stoica et al., "A proportional share resource allocation
+whenever a task of class k has run for t seconds; s are the shares of the classes with work. The
+lags of classes with work add up to nothing, so a class that lags is owed slots that others had.
+Dask runs the highest class first; where a lower one lags by more than half a task of its own, one
+of its tasks is let ahead of all. Sources: the lag of Stoica et al., "A proportional share resource allocation
 algorithm" (RTSS 1996); deficits of Shreedhar and Varghese (SIGCOMM 1995).
 
 No clock, no Dask: this module travels by value and imports the standard library alone.

@@ -157,7 +157,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         self._act_soon()
 
     @guarded
-    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:  # noqa: ARG002
         self.ledger.slots = scheduler.total_nthreads
         self._act_soon()
 
@@ -253,7 +253,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         return self.mode
 
     @guarded
-    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:  # noqa: ARG002
         self.rules.clients.pop(client, None)
 
     async def suspend(self) -> str:

@@ -1,9 +1,9 @@
 """The worker's half: lanes, and a burst for critical work.
 
-A critical task that finds every slot taken starts at once all the same: for one step of the worker's
-state machine there is one slot more, so that it takes its task that waits; the next one that ends is
-not replaced. So the slots stay full, and as many as they were. It runs in threads of its own, which
-is where the system lets it run before the others (`softened`).
+A critical task that finds every slot taken starts at once all the same: for one step of the
+worker's state machine there is one slot more, so that it takes its task that waits; the next one
+that ends is not replaced. So the slots stay full, and as many as they were. It runs in threads of
+its own, and where the system allows that the others give way to them.
 
 Travels by value to workers without this package: the standard library and distributed alone.
 """
@@ -24,7 +24,8 @@ from lepton_dask.resources.lanes import BURST, HELLO, LANES_SET, PREFIX, RAISE, 
 
 EXECUTOR = "lepton-burst"
 SOFT_NICE = 15
-"""Added to the niceness of other tasks' threads while a burst runs: it gets 25 times their weight."""
+"""Added to the niceness of other tasks' threads while a burst runs, which then weighs 28 times as
+much as they (the kernel's weights are 1024 and 36)."""
 
 
 class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
@@ -132,6 +133,7 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         while (
             state.running
             and state.nthreads <= len(state.executing) < state.nthreads + self.burst
+            and self._entitled() < state.nthreads
             and self._critical_is_next()
         ):
             self._softening()
@@ -145,6 +147,11 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             if not started:
                 break
             self._bursting |= started
+
+    def _entitled(self) -> int:
+        """Tasks running in a lane. A burst is at the cost of those without: where lanes fill all
+        slots, critical work has its share, and one slot more for ever would be no burst."""
+        return sum(1 for ts in self._worker.state.executing if _holds_lane(ts))
 
     def _critical_is_next(self) -> bool:
         """Whether the worker's next task is critical and has its lane."""
@@ -213,6 +220,10 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     def _is_critical(self, key: Any) -> bool:
         ts = self._worker.state.tasks.get(key)
         return ts is not None and lane(BURST) in (ts.resource_restrictions or {})
+
+
+def _holds_lane(ts: Any) -> bool:
+    return any(name.startswith(PREFIX) for name in ts.resource_restrictions or ())
 
 
 def may_harden() -> bool:
