@@ -193,7 +193,8 @@ class Enactor:
         ws = self._scheduler.workers.get(worker)
         if ws is None:
             return
-        self._offered[worker] = (serial, dict(lanes))
+        told = {name: amount for name, amount in lanes.items() if name.startswith(PREFIX)}
+        self._offered[worker] = (serial, told)
         for name, amount in lanes.items():
             # Not by add_resources, which forgets what is in use.
             ws.resources[name] = amount
@@ -201,6 +202,13 @@ class Enactor:
             self._scheduler.resources.setdefault(name, {})[worker] = amount
         due = self._scheduler.bulk_schedule_unrunnable_after_adding_worker(ws)
         self._scheduler.transitions(due, STIMULUS)
+
+    def all_offered(self) -> bool:
+        """Whether every worker has its half of this, and offers what it was told to."""
+        return all(
+            self._offered.get(worker) == self._sent.get(worker, ())
+            for worker in self._scheduler.workers
+        )
 
     async def withdraw(self) -> None:
         """Has all workers take their lanes back, and waits until they have."""

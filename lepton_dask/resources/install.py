@@ -17,6 +17,9 @@ from lepton_dask.resources.worker_plugin import Lanes
 BURST = 1
 """Critical tasks that a worker starts beyond its slots."""
 
+READY_S = 5.0
+"""For the workers to offer their lanes; one that is slower is used when it does."""
+
 
 class Installed:
     """Priorities that are at work on a client's cluster."""
@@ -68,6 +71,7 @@ def install(
         classes=_shares(classes),
     )
     client.sync(_register, client, Lanes(BURST))
+    client.sync(client.scheduler.lepton_ready, timeout_s=READY_S)
     return Installed(client)
 
 

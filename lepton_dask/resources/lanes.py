@@ -20,6 +20,8 @@ LANES_SET = "lepton-lanes-set"
 """Worker to scheduler: it offers them."""
 RAISE = "lepton-raise"
 """Scheduler to worker: what waits there goes ahead."""
+MEMORY = "memory"
+"""The resource of a worker's memory, in bytes."""
 BURST = "critical"
 """The class whose tasks start at once, in a slot of their own if all others are taken."""
 

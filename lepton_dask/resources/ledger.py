@@ -8,8 +8,8 @@ to and did not get,
 whenever a task of class k has run for t seconds; s are the shares of the classes with work. The
 lags of classes with work add up to nothing, so a class that lags is owed slots that others had.
 Dask runs the highest class first; where a lower one lags by more than half a task of its own, one
-of its tasks is let ahead of all. Sources: the lag of Stoica et al., "A proportional share resource allocation
-algorithm" (RTSS 1996); deficits of Shreedhar and Varghese (SIGCOMM 1995).
+of its tasks is let ahead of all. Sources: the lag of Stoica et al., "A proportional share resource
+allocation algorithm" (RTSS 1996); deficits of Shreedhar and Varghese (SIGCOMM 1995).
 
 No clock, no Dask: this module travels by value and imports the standard library alone.
 """

@@ -20,8 +20,8 @@ def priority(
     `importance` and `urgency` are a level (critical, high, normal, low, or 1 to 9); the higher one
     counts. `deadline_s` is in seconds from the submission: urgency then grows as the time runs out.
     It must be around the call that submits (`compute`, `persist`, `submit`, `map`), since Dask
-    drops what is said while a DataFrame is built. Where the priorities are not installed, Dask's own
-    priority of the class counts. Raises ValueError for what is no level.
+    drops what is said while a DataFrame is built. Where the priorities are not installed, Dask's
+    own priority of the class counts. Raises ValueError for what is no level.
 
     >>> with priority("critical"):  # doctest: +SKIP
     ...     total = frame.sum().compute()

@@ -90,6 +90,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
             "lepton_status": self.status,
             "lepton_report": self.report,
             "lepton_client": self.client,
+            "lepton_ready": self.ready,
             "lepton_suspend": self.suspend,
         }
         scheduler.handlers.update(self._handlers)
@@ -255,6 +256,13 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
     @guarded
     def remove_client(self, scheduler: Scheduler, client: str) -> None:  # noqa: ARG002
         self.rules.clients.pop(client, None)
+
+    async def ready(self, timeout_s: float) -> str:
+        """Answers when all workers offer their lanes, or the time is up; tells the mode."""
+        deadline = monotonic() + timeout_s
+        while self.reason is None and not self._enact.all_offered() and monotonic() < deadline:
+            await asyncio.sleep(0.005)
+        return self.mode
 
     async def suspend(self) -> str:
         """Puts everything back; the workers' half may then be removed."""

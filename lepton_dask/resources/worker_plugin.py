@@ -20,7 +20,16 @@ from distributed import Worker, WorkerPlugin
 from distributed.threadpoolexecutor import ThreadPoolExecutor
 from distributed.worker_state_machine import UnpauseEvent
 
-from lepton_dask.resources.lanes import BURST, HELLO, LANES_SET, PREFIX, RAISE, SET_LANES, lane
+from lepton_dask.resources.lanes import (
+    BURST,
+    HELLO,
+    LANES_SET,
+    MEMORY,
+    PREFIX,
+    RAISE,
+    SET_LANES,
+    lane,
+)
 
 EXECUTOR = "lepton-burst"
 SOFT_NICE = 15
@@ -43,6 +52,7 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     def setup(self, worker: Worker) -> None:
         self._worker = worker
         self._due = False
+        self._memory: float | None = None
         self._softened: dict[int, int] = {}
         self._bursting: set[Any] = set()
         self.preempted: set[Any] = set()
@@ -72,11 +82,22 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             state.available_resources[name] = (
                 state.available_resources.get(name, 0) + count - before
             )
-        if not lanes:
+        if lanes:
+            self._offer_memory()
+        else:
             self._withdraw()
         # A worker wakes those who wait for a resource only when something else happens.
         self._wake()
-        self._worker.batched_send({"op": LANES_SET, "lanes": dict(lanes), "serial": serial})
+        offer = {**lanes, **({MEMORY: self._memory} if self._memory and lanes else {})}
+        self._worker.batched_send({"op": LANES_SET, "lanes": offer, "serial": serial})
+
+    def _offer_memory(self) -> None:
+        """A worker that was started without `memory` among its resources offers its limit."""
+        state = self._worker.state
+        limit = self._worker.memory_manager.memory_limit
+        if limit and MEMORY not in state.total_resources:
+            self._memory = float(limit)
+            state.total_resources[MEMORY] = state.available_resources[MEMORY] = self._memory
 
     def raise_task(
         self, priority: tuple[Any, ...], name: str, key: Any = None, dask_priority: int = 0
@@ -188,6 +209,14 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         for offered in (state.total_resources, state.available_resources):
             for name in [each for each in offered if each.startswith(PREFIX)]:
                 del offered[name]
+        if self._memory is not None and not self._wants_memory():
+            del state.total_resources[MEMORY], state.available_resources[MEMORY]
+            self._memory = None
+
+    def _wants_memory(self) -> bool:
+        return any(
+            MEMORY in (ts.resource_restrictions or {}) for ts in self._worker.state.tasks.values()
+        )
 
     def _softening(self) -> None:
         """Has the threads of other tasks give way to the ones that start now."""
