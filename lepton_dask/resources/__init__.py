@@ -7,6 +7,7 @@ installed.status()
 """
 
 from lepton_dask.resources.install import Installed, install
+from lepton_dask.resources.preempt import give_way
 from lepton_dask.resources.priority import priority
 
-__all__ = ["Installed", "install", "priority"]
+__all__ = ["Installed", "give_way", "install", "priority"]

@@ -48,12 +48,14 @@ def install(
     classes: Classes | None = None,
     default: ImportanceLevel = "normal",
     prefixes: Mapping[str, ImportanceLevel] | None = None,
+    preempt: bool = False,
 ) -> Installed:
     """Has important work go first on the client's cluster.
 
     Neither its scheduler nor its workers need this package, or `--resources`. `classes` are their
     weights and shares (DEFAULT_CLASSES if nobody has said other); `default` is the class of what
-    this client submits without saying, `prefixes` that of tasks whose keys start so. On a cluster
+    this client submits without saying, `prefixes` that of tasks whose keys start so. `preempt` has
+    tasks that call `give_way` end and start again for critical work. On a cluster
     that has it already, another install adds its client's rules. On a version of Dask that does not
     fit, tasks get their class's Dask priority and no more; `status()["reason"]` says why.
 
@@ -70,7 +72,7 @@ def install(
         prefixes=dict(prefixes or {}),
         classes=_shares(classes),
     )
-    client.sync(_register, client, Lanes(BURST))
+    client.sync(_register, client, Lanes(BURST, preempt=preempt))
     client.sync(client.scheduler.lepton_ready, timeout_s=READY_S)
     return Installed(client)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from lepton_dask.resources.classes import Classes
 
 PREFIX = "lepton-"
+WORKER_PLUGIN = "lepton-lanes"
 HELLO = "lepton-hello"
 """Worker to scheduler: its plugin is there; lanes may be sent."""
 SET_LANES = "lepton-set-lanes"

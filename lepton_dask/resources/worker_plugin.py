@@ -28,6 +28,7 @@ from lepton_dask.resources.lanes import (
     PREFIX,
     RAISE,
     SET_LANES,
+    WORKER_PLUGIN,
     lane,
 )
 
@@ -40,13 +41,15 @@ much as they (the kernel's weights are 1024 and 36)."""
 class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     """Offers the lanes that the scheduler names, and starts critical tasks in them at once.
 
-    `burst` is how many tasks beyond its slots a worker runs at most.
+    `burst` is how many tasks beyond its slots a worker runs at most. With `preempt`, tasks that may
+    start again are asked to give way where no burst is left (`asked`, read by their threads).
     """
 
-    name = "lepton-lanes"
+    name = WORKER_PLUGIN
 
-    def __init__(self, burst: int = 1, soften: bool = True) -> None:
+    def __init__(self, burst: int = 1, soften: bool = True, preempt: bool = False) -> None:
         self.burst = burst
+        self.preempt = preempt
         self.soften = soften
 
     def setup(self, worker: Worker) -> None:
@@ -55,7 +58,7 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         self._memory: float | None = None
         self._softened: dict[int, int] = {}
         self._bursting: set[Any] = set()
-        self.preempted: set[Any] = set()
+        self.asked: set[Any] = set()
         worker.stream_handlers[SET_LANES] = self.set_lanes
         worker.stream_handlers[RAISE] = self.raise_task
         if self.burst:
@@ -131,7 +134,7 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
                 self._burst_soon()
         elif start == "executing":
             self._bursting.discard(key)
-            self.preempted.discard(key)
+            self.asked.discard(key)
             if not self._bursting:
                 self._harden()
             if self._worker.state.constrained:
@@ -144,7 +147,7 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
 
     def _burst_soon(self) -> None:
         """After the worker's own step is through; once for any number of tasks."""
-        if self.burst and not self._due:
+        if (self.burst or self.preempt) and not self._due:
             self._due = True
             self._worker.loop.add_callback(self._burst)
 
@@ -168,6 +171,17 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             if not started:
                 break
             self._bursting |= started
+        if self.preempt:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Asks as many tasks without a lane to give way as critical ones wait, newest first: they
+        lose least."""
+        state = self._worker.state
+        waiting = sum(1 for ts in state.constrained if lane(BURST) in ts.resource_restrictions)
+        others = [ts for ts in state.executing if not _holds_lane(ts)]
+        others.sort(key=lambda ts: ts.start_time or 0.0, reverse=True)
+        self.asked |= {ts.key for ts in others[: max(waiting - len(self.asked), 0)]}
 
     def _entitled(self) -> int:
         """Tasks running in a lane. A burst is at the cost of those without: where lanes fill all
