@@ -24,7 +24,14 @@ SCHEDULER_HAS = (
     "bulk_schedule_unrunnable_after_adding_worker",
     "stimulus_queue_slots_maybe_opened",
 )
-WORKER_STATE_HAS = ("nthreads", "ready", "constrained", "executing", "total_resources")
+WORKER_STATE_HAS = (
+    "nthreads",
+    "ready",
+    "constrained",
+    "executing",
+    "total_resources",
+    "task_counter",
+)
 
 
 def unfit(scheduler: Any) -> str | None:

@@ -94,9 +94,10 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
             "lepton_suspend": self.suspend,
         }
         scheduler.handlers.update(self._handlers)
+        # Always: a message that nobody takes ends the connection to its worker.
+        scheduler.stream_handlers[HELLO] = self.hello
+        scheduler.stream_handlers[LANES_SET] = self.lanes_set
         if self.reason is None:
-            scheduler.stream_handlers[HELLO] = self.hello
-            scheduler.stream_handlers[LANES_SET] = self.lanes_set
             self._update_graph = scheduler.stream_handlers["update-graph"]
             scheduler.stream_handlers["update-graph"] = self._submitted
         for key, ts in scheduler.tasks.items():

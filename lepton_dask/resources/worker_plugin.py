@@ -94,6 +94,11 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         offer = {**lanes, **({MEMORY: self._memory} if self._memory and lanes else {})}
         self._worker.batched_send({"op": LANES_SET, "lanes": offer, "serial": serial})
 
+    def _say(self, name: str, ts: Any) -> None:
+        """Names a task's new state, and tells the worker's counter of states, which asserts."""
+        before, ts.state = ts.state, name
+        self._worker.state.task_counter.transitions({ts: before})
+
     def _offer_memory(self) -> None:
         """A worker that was started without `memory` among its resources offers its limit."""
         state = self._worker.state
@@ -120,8 +125,8 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         if name == BURST and lane(name) in state.total_resources:
             found.resource_restrictions = {**(found.resource_restrictions or {}), lane(name): 1}
             found.annotations = self._in_own_threads(found.annotations)
-            found.state = "constrained"
             state.constrained.add(found)
+            self._say("constrained", found)
             self._burst_soon()
         else:
             state.ready.add(found)
@@ -216,8 +221,8 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             ts.resource_restrictions = {r: n for r, n in kept if r not in held}
             if ts.state == "constrained" and not ts.resource_restrictions:
                 state.constrained.discard(ts)
-                ts.state = "ready"
                 state.ready.add(ts)
+                self._say("ready", ts)
             if ts.annotations and ts.annotations.get("executor") == EXECUTOR:
                 ts.annotations = {k: v for k, v in ts.annotations.items() if k != "executor"}
         for offered in (state.total_resources, state.available_resources):
