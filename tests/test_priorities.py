@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,13 @@ def seconds_of(action: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
+@contextmanager
+def cluster_here(workers: int, threads: int) -> Iterator[Client]:
     """In this process, so that tests may look at scheduler and workers."""
     with (
         LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
+            n_workers=workers,
+            threads_per_worker=threads,
             processes=False,
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
@@ -75,6 +76,12 @@ def client() -> Iterator[Client]:
         ) as cluster,
         Client(cluster) as client,
     ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with cluster_here(workers=2, threads=1) as client:
         yield client
 
 
@@ -291,20 +298,13 @@ def test_a_dask_that_does_not_fit_gets_plain_priorities_and_a_reason(client: Cli
         found.uninstall()
 
 
-def test_memory_bounds_how_many_tasks_of_a_step_a_worker_runs(client: Client) -> None:
-    found = install(client)
-    try:
-        workers = client.cluster.workers.values()
-        offered = min(w.state.total_resources["memory"] for w in workers)
-        for w in workers:
-            w.state.nthreads = 4
-        asked = {"memory": offered * 0.6}
-        assert max(client.gather(client.map(count, range(12), pure=False))) > 2
+def test_memory_bounds_how_many_tasks_of_a_step_a_worker_runs() -> None:
+    with cluster_here(workers=1, threads=4) as client:
+        install(client)
+        [worker] = client.cluster.workers.values()
+        asked = {"memory": worker.state.total_resources["memory"] * 0.4}
+        assert max(client.gather(client.map(count, range(12), pure=False))) == 4
         assert max(client.gather(client.map(count, range(12), resources=asked, pure=False))) == 2
-    finally:
-        for w in client.cluster.workers.values():
-            w.state.nthreads = 1
-        found.uninstall()
 
 
 @pytest.mark.usefixtures("installed")
