@@ -1,0 +1,188 @@
+"""The page /lepton and the metrics on a stock scheduler, to which all of it travels by value."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import cloudpickle
+import pytest
+import statuses
+from browser import chromium, complaints, shown, why_no_browser
+from distributed import Client, Scheduler
+from distributed.diagnostics.plugin import SchedulerPlugin
+from processes import eventually, stock_scheduler
+from statuses import busy
+
+import lepton_dask.resources
+from lepton_dask.resources.page import class_columns, duration, headline, loss_curves, run_columns
+from lepton_dask.resources.seen import Attached, attach
+from lepton_dask.resources.status import Status
+
+
+class Showing(SchedulerPlugin):
+    """Shows made-up numbers that grow each time anybody asks."""
+
+    name = "showing"
+
+    def __init__(self) -> None:
+        self.turn = 0
+
+    async def start(self, scheduler: Scheduler) -> None:
+        self.attached = attach(scheduler, self.status)
+
+    def status(self) -> Status:
+        self.turn += 1
+        return busy(self.turn)
+
+
+def detach(dask_scheduler: Scheduler) -> None:
+    attached = dask_scheduler.plugins["showing"].attached
+    attached()
+    attached()
+
+
+def imported(dask_scheduler: Scheduler) -> bool:
+    return any(name.startswith("lepton_dask") for name in sys.modules)
+
+
+@pytest.fixture(scope="module")
+def by_value() -> Iterator[None]:
+    modules = (lepton_dask.resources, statuses, sys.modules[__name__])
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    yield
+    for module in modules:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+@pytest.fixture
+def client(tmp_path: Path, by_value: None) -> Iterator[Client]:
+    with stock_scheduler(tmp_path) as (address, _), Client(address) as client:
+        client.register_plugin(Showing())
+        yield client
+
+
+def address(client: Client, path: str) -> str:
+    return client.dashboard_link.removesuffix("/status") + path
+
+
+def answer(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))
+def test_in_a_browser_the_numbers_change_and_no_script_fails(client: Client, tmp_path: Path):
+    with chromium(tmp_path / "profile") as driver:
+        driver.get(address(client, "/lepton"))
+        eventually(lambda: {"critical", "28 ms", "1.50 s", "credit"} <= set(shown(driver)))
+        first = waiting_of_low(shown(driver))
+        eventually(lambda: waiting_of_low(shown(driver)) > first)
+        driver.save_screenshot(str(tmp_path / "lepton_page.png"))
+        assert "Lepton" in shown(driver)
+        driver.get(address(client, "/status"))
+        eventually(lambda: "Lepton" in shown(driver))
+        assert complaints(driver) == []
+
+
+def waiting_of_low(texts: list[str]) -> int:
+    """From the row `low, demand, share, used, running, waiting` of the table."""
+    return int(texts[texts.index("low") + 5])
+
+
+@pytest.mark.cluster
+def test_a_scheduler_that_never_imports_the_package_shows_page_and_metrics(client: Client):
+    assert answer(address(client, "/lepton"))[0] == 200
+    code, text = answer(address(client, "/lepton/metrics"))
+    assert (code, "lepton_slots 4.0\n" in text) == (200, True)
+    assert not client.run_on_scheduler(imported)
+
+
+@pytest.mark.cluster
+def test_after_it_is_detached_both_answer_404_and_no_page_links_to_it(client: Client):
+    assert 'href="lepton"' in answer(address(client, "/workers"))[1]
+    client.run_on_scheduler(detach)
+    assert answer(address(client, "/lepton"))[0] == 404
+    assert answer(address(client, "/lepton/metrics"))[0] == 404
+    code, text = answer(address(client, "/workers"))
+    assert (code, 'href="lepton"' in text) == (200, False)
+
+
+class NoDashboard:
+    """A scheduler without an HTTP server."""
+
+
+def test_where_there_is_no_dashboard_attach_says_why_and_raises_nothing(caplog):
+    attached = attach(NoDashboard(), busy)
+    assert isinstance(attached, Attached)
+    assert attached.page is not None
+    assert "http_application" in caplog.text
+    attached()
+
+
+class Applications:
+    def __init__(self) -> None:
+        self.applications: list[object] = []
+
+
+class WithoutBokeh:
+    def __init__(self) -> None:
+        self.http_application = Applications()
+
+
+def test_a_scheduler_without_bokeh_loses_the_page_and_keeps_the_metrics(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "distributed.dashboard.core", None)
+    scheduler = WithoutBokeh()
+    attached = attach(scheduler, busy)
+    assert "the scheduler has no bokeh" in str(attached.page)
+    assert "No page /lepton" in caplog.text
+    assert len(scheduler.http_application.applications) == 1
+    attached()
+    assert scheduler.http_application.applications == []
+
+
+# --- what it shows -------------------------------------------------------------------------------
+
+
+def test_the_table_has_a_row_for_each_class_in_the_status_order():
+    columns = class_columns(busy()["classes"])
+    assert columns["name"] == ["critical", "high", "normal", "low"]
+    assert columns["waiting"] == [0, 0, 0, 500]
+    assert columns["p50"] == ["28 ms", "-", "-", "-"]
+
+
+def test_the_line_above_says_what_is_wrong():
+    text = headline(busy())
+    assert "not acknowledged by 1 of them" in text
+    assert "errors in transition: 2" in text
+    assert "update_graph" not in text
+    assert "<b>huge can never run</b>" in text
+
+
+def test_the_line_above_says_why_there_are_no_shares():
+    status = busy()
+    status["mode"], status["reason"] = "priorities", "an unknown <Dask>"
+    assert "priorities alone, no shares</b>: an unknown &lt;Dask&gt;" in headline(status)
+
+
+def test_a_run_that_does_not_train_has_no_curve():
+    runs = busy()["runs"]
+    runs[0]["losses"] = []
+    assert loss_curves(runs)["name"] == ["homes: model"]
+    assert run_columns(runs)["loss"][0] == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "-"), (0.0, "0 ms"), (0.0285, "28 ms"), (2.5, "2.50 s")]
+)
+def test_a_latency_is_short(seconds, text):
+    assert duration(seconds) == text
