@@ -18,7 +18,15 @@ from processes import eventually, stock_scheduler
 from statuses import busy
 
 import lepton_dask.resources
-from lepton_dask.resources.page import class_columns, duration, headline, loss_curves, run_columns
+from lepton_dask.resources.page import (
+    CLASS_HEADINGS,
+    class_cells,
+    duration,
+    headline,
+    loss_curves,
+    run_cells,
+    table,
+)
 from lepton_dask.resources.seen import Attached, attach
 from lepton_dask.resources.status import Status
 
@@ -45,11 +53,11 @@ def detach(dask_scheduler: Scheduler) -> None:
     attached()
 
 
-def imported(dask_scheduler: Scheduler) -> bool:
+def imported() -> bool:
     return any(name.startswith("lepton_dask") for name in sys.modules)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def by_value() -> Iterator[None]:
     modules = (lepton_dask.resources, statuses, sys.modules[__name__])
     for module in modules:
@@ -60,7 +68,7 @@ def by_value() -> Iterator[None]:
 
 
 @pytest.fixture
-def client(tmp_path: Path, by_value: None) -> Iterator[Client]:
+def client(tmp_path: Path) -> Iterator[Client]:
     with stock_scheduler(tmp_path) as (address, _), Client(address) as client:
         client.register_plugin(Showing())
         yield client
@@ -153,11 +161,15 @@ def test_a_scheduler_without_bokeh_loses_the_page_and_keeps_the_metrics(monkeypa
 # --- what it shows -------------------------------------------------------------------------------
 
 
-def test_the_table_has_a_row_for_each_class_in_the_status_order():
-    columns = class_columns(busy()["classes"])
-    assert columns["name"] == ["critical", "high", "normal", "low"]
-    assert columns["waiting"] == [0, 0, 0, 500]
-    assert columns["p50"] == ["28 ms", "-", "-", "-"]
+def test_a_class_is_a_row_of_what_it_has_and_how_long_it_waits():
+    cells = dict(zip(CLASS_HEADINGS, class_cells("low", busy()["classes"]["low"]), strict=True))
+    assert (cells["waiting"], cells["share"], cells["p50 latency"]) == ("500", "2.50", "-")
+    assert class_cells("critical", busy()["classes"]["critical"])[-2:] == ["28 ms", "1.50 s"]
+
+
+def test_a_name_is_text_in_a_table_whatever_is_in_it():
+    assert "<td" in table(("run",), [["<script>"]])
+    assert "<script>" not in table(("run",), [["<script>"]])
 
 
 def test_the_line_above_says_what_is_wrong():
@@ -178,7 +190,7 @@ def test_a_run_that_does_not_train_has_no_curve():
     runs = busy()["runs"]
     runs[0]["losses"] = []
     assert loss_curves(runs)["name"] == ["homes: model"]
-    assert run_columns(runs)["loss"][0] == ""
+    assert run_cells(runs[0])[-1] == ""
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ Travels by value to schedulers that cannot import this package: bokeh is importe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from itertools import starmap
 from typing import Any
 
 from lepton_dask.resources.status import ClassStatus, RunStatus, Status
@@ -14,25 +15,20 @@ from lepton_dask.resources.status import ClassStatus, RunStatus, Status
 TITLE = "lepton"
 PAGE = f"/{TITLE}"
 REFRESH_MS = 500
-CLASS_COLUMNS = {
-    "name": "class",
-    "demand": "demand",
-    "share": "share",
-    "used": "used",
-    "running": "running",
-    "waiting": "waiting",
-    "done": "done",
-    "p50": "p50 latency",
-    "p99": "p99 latency",
-}
-RUN_COLUMNS = {
-    "name": "run",
-    "step": "step",
-    "verb": "verb",
-    "state": "state",
-    "passes": "passes",
-    "loss": "loss",
-}
+CLASS_HEADINGS = (
+    "class",
+    "demand",
+    "share",
+    "used",
+    "running",
+    "waiting",
+    "done",
+    "p50 latency",
+    "p99 latency",
+)
+RUN_HEADINGS = ("run", "step", "verb", "state", "passes", "loss")
+TABLE_STYLE = "width: 100%; border-collapse: collapse; text-align: left"
+CELL_STYLE = "padding: 0.3em 0.6em; border-bottom: 1px solid #ddd"
 SHARE_COLOUR, USED_COLOUR = "#9ecae1", "#3182bd"
 CURVE_COLOURS = ("#e6550d", "#31a354", "#756bb1", "#3182bd", "#636363")
 
@@ -47,29 +43,26 @@ def show(status: Callable[[], Status], extra: dict[str, Any], doc: Any) -> None:
     from distributed.dashboard.components.scheduler import BOKEH_THEME, env
 
     first = status()
-    line = Div(text=headline(first), sizing_mode="stretch_width")
-    classes = ColumnDataSource(class_columns(first["classes"]))
-    runs = ColumnDataSource(run_columns(first["runs"]))
+    names = list(first["classes"])
+    line, classes, runs = (Div(sizing_mode="stretch_width") for _ in range(3))
+    slots = ColumnDataSource(class_slots(first["classes"]))
     curves = ColumnDataSource(loss_curves(first["runs"]))
-    bars = _bars(classes, list(first["classes"]))
 
-    def refresh() -> None:
-        now = status()
-        names = list(now["classes"])
-        if bars.x_range.factors != names:
-            bars.x_range.factors = names
+    def fill(now: Status) -> None:
         line.text = headline(now)
-        classes.data = class_columns(now["classes"])
-        runs.data = run_columns(now["runs"])
+        classes.text = table(CLASS_HEADINGS, starmap(class_cells, now["classes"].items()))
+        runs.text = table(RUN_HEADINGS, map(run_cells, now["runs"]))
+        slots.data = class_slots(now["classes"])
         curves.data = loss_curves(now["runs"])
 
-    tables = (_table(classes, CLASS_COLUMNS, 150), bars, _table(runs, RUN_COLUMNS, 130))
-    doc.add_root(column(line, *tables, _curves(curves), sizing_mode="stretch_width"))
+    fill(first)
+    parts = (line, classes, _bars(slots, names), runs, _curves(curves))
+    doc.add_root(column(*parts, sizing_mode="stretch_width"))
     doc.title = "Dask: priorities"
     doc.template = env.get_template("simple.html")
     doc.template_variables.update(extra)
     doc.theme = BOKEH_THEME
-    doc.add_periodic_callback(refresh, REFRESH_MS)
+    doc.add_periodic_callback(lambda: fill(status()), REFRESH_MS)
 
 
 def headline(status: Status) -> str:
@@ -98,29 +91,42 @@ def headline(status: Status) -> str:
     return " &middot; ".join(sentences)
 
 
-def class_columns(classes: dict[str, ClassStatus]) -> Columns:
-    found = classes.values()
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells of plain text as an HTML table. Bokeh's own keeps the numbers that it first had."""
+    cells = [headings, *rows]
+    kinds = ["th", *["td"] * (len(cells) - 1)]
+    lines = [
+        "".join(f'<{kind} style="{CELL_STYLE}">{escape(text)}</{kind}>' for text in row)
+        for kind, row in zip(kinds, cells, strict=True)
+    ]
+    return f'<table style="{TABLE_STYLE}"><tr>{"</tr><tr>".join(lines)}</tr></table>'
+
+
+def class_cells(name: str, found: ClassStatus) -> list[str]:
+    return [
+        name,
+        f"{found['demand']:,}",
+        f"{found['share']:.2f}",
+        f"{found['used']:.2f}",
+        f"{found['running']:,}",
+        f"{found['waiting']:,}",
+        f"{found['done']:,}",
+        duration(found["latency_p50_s"]),
+        duration(found["latency_p99_s"]),
+    ]
+
+
+def run_cells(run: RunStatus) -> list[str]:
+    passes = "" if run["passes"] is None else f"{run['passes']:.4g}"
+    loss = f"{run['losses'][-1]:.6g}" if run["losses"] else ""
+    return [run["name"], run["step"], run["verb"], run["state"], passes, loss]
+
+
+def class_slots(classes: dict[str, ClassStatus]) -> Columns:
     return {
         "name": list(classes),
-        "demand": [each["demand"] for each in found],
-        "share": [round(each["share"], 2) for each in found],
-        "used": [round(each["used"], 2) for each in found],
-        "running": [each["running"] for each in found],
-        "waiting": [each["waiting"] for each in found],
-        "done": [each["done"] for each in found],
-        "p50": [duration(each["latency_p50_s"]) for each in found],
-        "p99": [duration(each["latency_p99_s"]) for each in found],
-    }
-
-
-def run_columns(runs: list[RunStatus]) -> Columns:
-    return {
-        "name": [run["name"] for run in runs],
-        "step": [run["step"] for run in runs],
-        "verb": [run["verb"] for run in runs],
-        "state": [run["state"] for run in runs],
-        "passes": ["" if run["passes"] is None else f"{run['passes']:.4g}" for run in runs],
-        "loss": [f"{run['losses'][-1]:.6g}" if run["losses"] else "" for run in runs],
+        "share": [found["share"] for found in classes.values()],
+        "used": [found["used"] for found in classes.values()],
     }
 
 
@@ -142,28 +148,12 @@ def duration(seconds: float | None) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def _table(source: Any, columns: dict[str, str], height: int) -> Any:
-    from bokeh.models import DataTable, TableColumn
-
-    return DataTable(
-        source=source,
-        columns=[
-            TableColumn(field=field, title=title, sortable=False)
-            for field, title in columns.items()
-        ],
-        index_position=None,
-        height=height,
-        sizing_mode="stretch_width",
-    )
-
-
 def _bars(source: Any, names: list[str]) -> Any:
     """What each class is allocated beside what it uses, in slots."""
     from bokeh.plotting import figure
     from bokeh.transform import dodge
 
     bars = figure(
-        title="slots: allocated and used",
         x_range=names,
         height=200,
         sizing_mode="stretch_width",
@@ -178,9 +168,10 @@ def _bars(source: Any, names: list[str]) -> Any:
             width=0.3,
             source=source,
             color=colour,
-            legend_label=field,
+            legend_label=f"slots, {field}",
         )
     bars.legend.orientation = "horizontal"
+    bars.add_layout(bars.legend[0], "above")
     return bars
 
 
