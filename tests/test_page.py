@@ -18,15 +18,14 @@ from processes import eventually, stock_scheduler
 from statuses import busy
 
 import lepton_dask.resources
-from lepton_dask.resources.page import (
+from lepton_dask.resources.figures import (
     CLASS_HEADINGS,
     class_cells,
     duration,
-    headline,
-    loss_curves,
     run_cells,
-    table,
+    sentences,
 )
+from lepton_dask.resources.page import loss_curves, table
 from lepton_dask.resources.seen import Attached, attach
 from lepton_dask.resources.status import Status
 
@@ -173,17 +172,18 @@ def test_a_name_is_text_in_a_table_whatever_is_in_it():
 
 
 def test_the_line_above_says_what_is_wrong():
-    text = headline(busy())
-    assert "not acknowledged by 1 of them" in text
-    assert "errors in transition: 2" in text
-    assert "update_graph" not in text
-    assert "<b>huge can never run</b>" in text
+    found = sentences(busy())
+    assert found[0] == "shares are kept"
+    assert "not acknowledged by 1 of them" in found
+    assert "errors in transition: 2" in found
+    assert not any("update_graph" in each for each in found)
+    assert found[-1] == "huge can never run: asks for memory 64 GiB, the most is 2 GiB"
 
 
 def test_the_line_above_says_why_there_are_no_shares():
     status = busy()
-    status["mode"], status["reason"] = "priorities", "an unknown <Dask>"
-    assert "priorities alone, no shares</b>: an unknown &lt;Dask&gt;" in headline(status)
+    status["mode"], status["reason"] = "priorities", "an unknown Dask"
+    assert sentences(status)[0] == "priorities alone, no shares: an unknown Dask"
 
 
 def test_a_run_that_does_not_train_has_no_curve():

@@ -10,23 +10,18 @@ from html import escape
 from itertools import starmap
 from typing import Any
 
+from lepton_dask.resources.figures import (
+    CLASS_HEADINGS,
+    RUN_HEADINGS,
+    class_cells,
+    run_cells,
+    sentences,
+)
 from lepton_dask.resources.status import ClassStatus, RunStatus, Status
 
 TITLE = "lepton"
 PAGE = f"/{TITLE}"
 REFRESH_MS = 500
-CLASS_HEADINGS = (
-    "class",
-    "demand",
-    "share",
-    "used",
-    "running",
-    "waiting",
-    "done",
-    "p50 latency",
-    "p99 latency",
-)
-RUN_HEADINGS = ("run", "step", "verb", "state", "passes", "loss")
 TABLE_STYLE = "width: 100%; border-collapse: collapse; text-align: left"
 CELL_STYLE = "padding: 0.3em 0.6em; border-bottom: 1px solid #ddd"
 SHARE_COLOUR, USED_COLOUR = "#9ecae1", "#3182bd"
@@ -49,7 +44,7 @@ def show(status: Callable[[], Status], extra: dict[str, Any], doc: Any) -> None:
     curves = ColumnDataSource(loss_curves(first["runs"]))
 
     def fill(now: Status) -> None:
-        line.text = headline(now)
+        line.text = " &middot; ".join(map(escape, sentences(now)))
         classes.text = table(CLASS_HEADINGS, starmap(class_cells, now["classes"].items()))
         runs.text = table(RUN_HEADINGS, map(run_cells, now["runs"]))
         slots.data = class_slots(now["classes"])
@@ -65,32 +60,6 @@ def show(status: Callable[[], Status], extra: dict[str, Any], doc: Any) -> None:
     doc.add_periodic_callback(lambda: fill(status()), REFRESH_MS)
 
 
-def headline(status: Status) -> str:
-    """How priorities are kept, on what, and what is wrong; as HTML."""
-    workers = status["workers"]
-    behind = sum(not worker["acknowledged"] for worker in workers)
-    sentences = [
-        "<b>shares are kept</b>"
-        if status["mode"] == "shares"
-        else f"<b>priorities alone, no shares</b>: {escape(status['reason'] or 'no reason given')}",
-        f"workers: {len(workers)}, slots: {status['slots']}",
-        f"up {status['uptime_s']:.0f} s, {status['hook_seconds']:.2f} s of them in the plugin",
-    ]
-    if behind:
-        sentences.append(f"not acknowledged by {behind} of them")
-    sentences += [
-        f"<b>errors in {escape(hook)}: {count}</b>"
-        for hook, count in status["faults"].items()
-        if count
-    ]
-    sentences += [
-        f"<b>{escape(each['key'])} can never run</b>: "
-        f"asks {escape(each['asks'])}, the most is {escape(each['most'])}"
-        for each in status["impossible"]
-    ]
-    return " &middot; ".join(sentences)
-
-
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells of plain text as an HTML table. Bokeh's own keeps the numbers that it first had."""
     cells = [headings, *rows]
@@ -100,26 +69,6 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for kind, row in zip(kinds, cells, strict=True)
     ]
     return f'<table style="{TABLE_STYLE}"><tr>{"</tr><tr>".join(lines)}</tr></table>'
-
-
-def class_cells(name: str, found: ClassStatus) -> list[str]:
-    return [
-        name,
-        f"{found['demand']:,}",
-        f"{found['share']:.2f}",
-        f"{found['used']:.2f}",
-        f"{found['running']:,}",
-        f"{found['waiting']:,}",
-        f"{found['done']:,}",
-        duration(found["latency_p50_s"]),
-        duration(found["latency_p99_s"]),
-    ]
-
-
-def run_cells(run: RunStatus) -> list[str]:
-    passes = "" if run["passes"] is None else f"{run['passes']:.4g}"
-    loss = f"{run['losses'][-1]:.6g}" if run["losses"] else ""
-    return [run["name"], run["step"], run["verb"], run["state"], passes, loss]
 
 
 def class_slots(classes: dict[str, ClassStatus]) -> Columns:
@@ -139,13 +88,6 @@ def loss_curves(runs: list[RunStatus]) -> Columns:
         "name": [f"{run['name']}: {run['step']}" for run in training],
         "colour": [CURVE_COLOURS[i % len(CURVE_COLOURS)] for i in range(len(training))],
     }
-
-
-def duration(seconds: float | None) -> str:
-    """`28 ms`, `1.30 s`, or `-`."""
-    if seconds is None:
-        return "-"
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def _bars(source: Any, names: list[str]) -> Any:
