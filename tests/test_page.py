@@ -8,16 +8,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import cloudpickle
 import pytest
-import statuses
 from browser import chromium, complaints, shown, why_no_browser
 from distributed import Client, Scheduler
-from distributed.diagnostics.plugin import SchedulerPlugin
-from processes import eventually, stock_scheduler
+from processes import eventually
+from showing import on_scheduler, showing
 from statuses import busy
 
-import lepton_dask.resources
 from lepton_dask.resources.figures import (
     CLASS_HEADINGS,
     class_cells,
@@ -27,23 +24,6 @@ from lepton_dask.resources.figures import (
 )
 from lepton_dask.resources.page import loss_curves, table
 from lepton_dask.resources.seen import Attached, attach
-from lepton_dask.resources.status import Status
-
-
-class Showing(SchedulerPlugin):
-    """Shows made-up numbers that grow each time anybody asks."""
-
-    name = "showing"
-
-    def __init__(self) -> None:
-        self.turn = 0
-
-    async def start(self, scheduler: Scheduler) -> None:
-        self.attached = attach(scheduler, self.status)
-
-    def status(self) -> Status:
-        self.turn += 1
-        return busy(self.turn)
 
 
 def detach(dask_scheduler: Scheduler) -> None:
@@ -56,20 +36,9 @@ def imported() -> bool:
     return any(name.startswith("lepton_dask") for name in sys.modules)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def by_value() -> Iterator[None]:
-    modules = (lepton_dask.resources, statuses, sys.modules[__name__])
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    yield
-    for module in modules:
-        cloudpickle.unregister_pickle_by_value(module)
-
-
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    with stock_scheduler(tmp_path) as (address, _), Client(address) as client:
-        client.register_plugin(Showing())
+    with showing(tmp_path) as client:
         yield client
 
 
@@ -111,13 +80,13 @@ def test_a_scheduler_that_never_imports_the_package_shows_page_and_metrics(clien
     assert answer(address(client, "/lepton"))[0] == 200
     code, text = answer(address(client, "/lepton/metrics"))
     assert (code, "lepton_slots 4.0\n" in text) == (200, True)
-    assert not client.run_on_scheduler(imported)
+    assert not on_scheduler(client, imported)
 
 
 @pytest.mark.cluster
 def test_after_it_is_detached_both_answer_404_and_no_page_links_to_it(client: Client):
     assert 'href="lepton"' in answer(address(client, "/workers"))[1]
-    client.run_on_scheduler(detach)
+    on_scheduler(client, detach)
     assert answer(address(client, "/lepton"))[0] == 404
     assert answer(address(client, "/lepton/metrics"))[0] == 404
     code, text = answer(address(client, "/workers"))

@@ -1,4 +1,4 @@
-"""`lepton cluster`: a cluster that stays up for several runs, and what it says of its priorities."""
+"""`lepton cluster`: a cluster that stays up for several runs, and how they share it."""
 
 from __future__ import annotations
 

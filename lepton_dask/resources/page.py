@@ -84,7 +84,7 @@ def loss_curves(runs: list[RunStatus]) -> Columns:
     training = [run for run in runs if run["losses"]]
     return {
         "iterations": [list(range(len(run["losses"]))) for run in training],
-        "losses": [run["losses"] for run in training],
+        "losses": [list(run["losses"]) for run in training],
         "name": [f"{run['name']}: {run['step']}" for run in training],
         "colour": [CURVE_COLOURS[i % len(CURVE_COLOURS)] for i in range(len(training))],
     }

@@ -62,7 +62,7 @@ def startable(loaded: LoadedConfig) -> None:
     cluster = loaded.config.cluster
     if isinstance(cluster, AddressCluster):
         found = f"there is nothing to start: this is the scheduler at {cluster.address}"
-        fix = f"run on it with --on, or look at it: lepton cluster status --scheduler {cluster.address}"
+        fix = f"`lepton cluster status --scheduler {cluster.address}` looks at it"
         mistake = Mistake(("cluster", "kind"), found, fix)
         assert loaded.document is not None  # without a file there is no address
         raise UserError([loaded.document.locate(mistake)])
