@@ -135,17 +135,35 @@ def connect(
     config = loaded.config
     cluster = config.cluster
     if scheduler is not None:
-        tls = cluster.tls if isinstance(cluster, AddressCluster) else None
-        cluster = AddressCluster(kind="address", address=scheduler, tls=tls)
+        cluster = _at(scheduler, loaded)
     opened = (
         _started(cluster, config.dashboard)
         if isinstance(cluster, LocalCluster)
-        else _reached(cluster, loaded, check)
+        else _reached(cluster, loaded, config.worker_timeout_s, check)
     )
     with silence_logging_cmgr(LOG_LEVEL), opened as client:
         _wait_for_workers(client, config.worker_timeout_s, check)
         with _lost_connection_told(client):
             yield Session(client, config.worker_timeout_s)
+
+
+@contextmanager
+def reach(loaded: LoadedConfig, scheduler: str, timeout_s: float) -> Iterator[Client]:
+    """A client of the scheduler at an address, whether it has workers or not.
+
+    Raises ClusterError where nothing answers within `timeout_s` seconds, and for whatever fails
+    after the connection was lost; UserError for certificate files that are not there.
+    """
+    opened = _reached(_at(scheduler, loaded), loaded, timeout_s, lambda: None)
+    with silence_logging_cmgr(LOG_LEVEL), opened as client, _lost_connection_told(client):
+        yield client
+
+
+def _at(scheduler: str, loaded: LoadedConfig) -> AddressCluster:
+    """The scheduler at an address, with the certificates of the configuration."""
+    cluster = loaded.config.cluster
+    tls = cluster.tls if isinstance(cluster, AddressCluster) else None
+    return AddressCluster(kind="address", address=scheduler, tls=tls)
 
 
 @contextmanager
@@ -243,7 +261,7 @@ def _free_address(dashboard: str) -> str:
 
 @contextmanager
 def _reached(
-    config: AddressCluster, loaded: LoadedConfig, check: Callable[[], None]
+    config: AddressCluster, loaded: LoadedConfig, timeout_s: float, check: Callable[[], None]
 ) -> Iterator[Client]:
     if config.tls is None and config.address.startswith("tls://"):
         raise ClusterError(
@@ -256,7 +274,7 @@ def _reached(
         if config.tls
         else "is it there, and does it want TLS (`tls:` in the configuration)?"
     )
-    deadline = time.monotonic() + loaded.config.worker_timeout_s
+    deadline = time.monotonic() + timeout_s
     with dask.config.set(SETTINGS):
         while True:
             check()

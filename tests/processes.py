@@ -21,7 +21,8 @@ PATIENCE_S = 60.0
 
 
 class Started:
-    """A process whose lines are read as they come. It has a temporary folder of its own."""
+    """A process whose lines are read as they come. It has folders of its own, for what is temporary
+    and for its state."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
@@ -31,7 +32,12 @@ class Started:
         self._process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "TMPDIR": str(self.scratch), **(environment or {})},
+            env={
+                **os.environ,
+                "TMPDIR": str(self.scratch),
+                "XDG_STATE_HOME": str(folder / "state"),
+                **(environment or {}),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

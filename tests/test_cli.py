@@ -112,11 +112,13 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
         ("runs", ["FOLDER", "--json"]),
         ("allocate", ["TASKS", "--total", "--format"]),
         ("schema", ["of <pipeline|configuration>"]),
-        ("cluster", ["--on"]),
+        ("cluster start", ["--on", "--config", "--foreground"]),
+        ("cluster status", ["--scheduler", "--on", "--json"]),
+        ("cluster stop", []),
     ],
 )
 def test_help_names_every_argument_and_option(verb: str, names: list[str], lepton: Lepton) -> None:
-    done = lepton(verb, "--help")
+    done = lepton(*verb.split(), "--help")
     assert (done.code, done.stderr) == (0, "")
     described = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     told = {word for word in described if word.startswith("--")}

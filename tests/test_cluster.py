@@ -204,7 +204,7 @@ def listening(processes: list[psutil.Process]) -> set[str]:
 def test_a_local_cluster_listens_on_loopback_alone(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("cluster: {kind: local, workers: 2, memory_per_worker: 1GiB}\n")
-    with lepton_process(tmp_path, "cluster", "--on", config) as command:
+    with lepton_process(tmp_path, "cluster", "start", "--foreground", "--on", config) as command:
         command.saw("run on it:")
         family = command.family()
         assert len(family) >= 3, family
@@ -250,7 +250,7 @@ def served(tmp_path: Path) -> Iterator[Started]:
     config.write_text(
         "cluster: {kind: local, workers: 2, memory_per_worker: 1GiB}\ndashboard: 127.0.0.1:0\n"
     )
-    with lepton_process(tmp_path, "cluster", "--on", config) as command:
+    with lepton_process(tmp_path, "cluster", "start", "--foreground", "--on", config) as command:
         yield command
 
 

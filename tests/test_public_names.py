@@ -7,6 +7,7 @@ import sys
 
 import lepton_dask
 from lepton_dask.cli.app import app
+from lepton_dask.cli.cluster import cluster
 from lepton_dask.config.pipeline import VERBS
 from lepton_dask.errors import ClusterError, Interrupted, LeptonError, RunError, UserError
 from lepton_dask.learn.losses import LOSSES
@@ -48,7 +49,13 @@ def test_a_model_has_these_public_names():
 def test_the_verbs_of_the_command_line_are_these():
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands}
     looking = {"init", "profile", "validate", "plan", "runs", "allocate", "schema"}
-    assert verbs == looking | {"run", "predict", "cluster"}
+    assert verbs == looking | {"run", "predict"}
+    assert [group.name for group in app.registered_groups] == ["cluster"]
+    assert [each.callback.__name__ for each in cluster.registered_commands] == [
+        "start",
+        "status",
+        "stop",
+    ]
 
 
 def test_the_verbs_of_a_pipeline_are_these():

@@ -16,6 +16,7 @@ from rich.console import Console
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.cli import documents, tables
 from lepton_dask.cli.allocate import allocate
+from lepton_dask.cli.cluster import cluster
 from lepton_dask.cli.console import LiveConsole, PlainConsole
 from lepton_dask.cli.options import (
     AsJson,
@@ -294,21 +295,8 @@ def schema(
     print_json(pipeline_schema() if of is SchemaOf.pipeline else config_schema())
 
 
-@app.command()
-def cluster(on: On = None) -> None:
-    """Start a configuration's cluster and keep it up.
-
-    Several runs can share it:
-
-    \b
-        lepton run PIPELINE --scheduler ADDRESS
-    """
-    from lepton_dask.run.serve import serve
-
-    serve(on, announce=lambda text: print(text, flush=True))
-
-
 app.command()(allocate)
+app.add_typer(cluster, name="cluster")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

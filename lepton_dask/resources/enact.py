@@ -20,6 +20,7 @@ from distributed import Scheduler
 from lepton_dask.resources.identify import BY_NAME
 from lepton_dask.resources.lanes import PREFIX, RAISE, SET_LANES, lane
 from lepton_dask.resources.records import Record
+from lepton_dask.resources.status import Impossible, WorkerStatus
 
 AHEAD = -(max(each.dask_priority for each in BY_NAME.values()) + 1)
 """First in a task's priority (the lowest goes first): before every class."""
@@ -244,7 +245,7 @@ class Enactor:
             if (record := self._records.get(ts.key)) is not None and record.name == name
         )
 
-    def workers(self) -> list[dict[str, Any]]:
+    def workers(self) -> list[WorkerStatus]:
         return [
             {
                 "address": address,
@@ -256,9 +257,9 @@ class Enactor:
             for address, ws in self._scheduler.workers.items()
         ]
 
-    def impossible(self) -> list[dict[str, str]]:
+    def impossible(self) -> list[Impossible]:
         """Tasks that ask for more of a resource than any worker has."""
-        found = []
+        found: list[Impossible] = []
         for ts in self._scheduler.unrunnable:
             for name, needed in (ts.resource_restrictions or {}).items():
                 most = max(self._scheduler.resources.get(name, {}).values(), default=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import cloudpickle
 from distributed import Client
@@ -12,6 +11,7 @@ import lepton_dask.resources
 from lepton_dask.resources.classes import DEFAULT_CLASSES, Classes, ImportanceLevel
 from lepton_dask.resources.identify import BY_NAME, Rules
 from lepton_dask.resources.scheduler_plugin import Priorities
+from lepton_dask.resources.status import Status
 from lepton_dask.resources.worker_plugin import Lanes
 
 BURST = 1
@@ -27,9 +27,9 @@ class Installed:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """Classes with demand, share, use and latency; workers with lanes; runs; errors."""
-        found: dict[str, Any] = self._client.sync(self._client.scheduler.lepton_status)
+        found: Status = self._client.sync(self._client.scheduler.lepton_status)
         return found
 
     def uninstall(self) -> None:

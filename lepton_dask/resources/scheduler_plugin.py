@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
 from time import monotonic, perf_counter
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import distributed
 from distributed import Scheduler, SchedulerPlugin
@@ -27,6 +27,8 @@ from lepton_dask.resources.identify import BY_NAME, Declared, Rules, declared, h
 from lepton_dask.resources.lanes import HELLO, LANES_SET, lanes, restricted
 from lepton_dask.resources.ledger import SENT, Ledger, quantile
 from lepton_dask.resources.records import Record
+from lepton_dask.resources.seen import attach
+from lepton_dask.resources.status import ClassStatus, RunReport, Status
 
 TICK_MS = 500.0
 FAULTS = 5
@@ -66,10 +68,9 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         self.rules = rules
         self.burst = burst
         self.records: dict[Any, Record] = {}
-        self.runs: dict[str, dict[str, Any]] = {}
+        self.runs: dict[str, RunReport] = {}
         self.faults: dict[str, int] = {}
         self.reason: str | None = None
-        self.page: str | None = None
         self.hook_seconds = 0.0
         self._parents: dict[frozenset[Any], Any] = {}
         self._due = False
@@ -102,6 +103,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
             scheduler.stream_handlers["update-graph"] = self._submitted
         for key, ts in scheduler.tasks.items():
             self._enter(key, ts, "", None)
+        self._attached = attach(scheduler, self.status)
         self._ticking = PeriodicCallback(self.tick, TICK_MS)
         self._ticking.start()
 
@@ -109,7 +111,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         self._ticking.stop()
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> Literal["shares", "priorities"]:
         return "priorities" if self.reason else "shares"
 
     # What the scheduler tells
@@ -193,10 +195,10 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
     # What clients ask
 
     @guarded
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         now = monotonic()
         shares = self.ledger.shares()
-        classes = {}
+        classes: dict[str, ClassStatus] = {}
         for each in self.classes:
             account = self.ledger.accounts[each.name]
             classes[each.name] = {
@@ -216,7 +218,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         return {
             "mode": self.mode,
             "reason": self.reason,
-            "page": self.page,
+            "page": self._attached.page,
             "dask": distributed.__version__,
             "uptime_s": now - self._began,
             "slots": self.ledger.slots,
@@ -229,7 +231,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         }
 
     @guarded
-    def report(self, run: dict[str, Any]) -> None:
+    def report(self, run: RunReport) -> None:
         """What a run says of itself; one that is finished is forgotten."""
         if run.get("state") == "finished":
             self.runs.pop(run["id"], None)
@@ -268,6 +270,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
     async def suspend(self) -> str:
         """Puts everything back; the workers' half may then be removed."""
         self._ticking.stop()
+        self._attached()
         self.reason = self.reason or "uninstalled"
         scheduler = self._scheduler
         if hasattr(self, "_update_graph"):

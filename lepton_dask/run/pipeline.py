@@ -39,6 +39,7 @@ from lepton_dask.run.redacted import redacted
 from lepton_dask.run.relief import relieved
 from lepton_dask.run.steps import Running
 from lepton_dask.run.stop import stop_on_signals
+from lepton_dask.run.telling import telling
 from lepton_dask.run.walk import walk
 
 RUNS = Path("runs")
@@ -239,6 +240,10 @@ def started(
         install(session.client, classes=_classes(planned.config, scheduler))
         check_cluster(session.client, _wants(planned), [str(planned.project)])
         stack.enter_context(relieved(session.client))
+        redactor = Redactor(planned.secrets)
+        tell = stack.enter_context(
+            telling(session.client, planned.loaded.pipeline.name, redactor.text)
+        )
         running = Running(
             planned.loaded.pipeline,
             planned.planning,
@@ -246,7 +251,7 @@ def started(
             planned.project,
             records,
             Dispatch(session.client, check=check),
-            emit,
+            Emitter(emit, tell),
         )
         yield running, check
 
