@@ -209,6 +209,7 @@ def test_an_unknown_class_is_refused(client: Client) -> None:
 
 
 def test_uninstall_puts_everything_back(client: Client) -> None:
+    assert not any(client.cluster.scheduler.resources.values())
     scheduler, workers = client.cluster.scheduler, list(client.cluster.workers.values())
 
     def state() -> list[Any]:

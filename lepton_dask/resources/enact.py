@@ -18,7 +18,7 @@ from typing import Any
 from distributed import Scheduler
 
 from lepton_dask.resources.identify import BY_NAME
-from lepton_dask.resources.lanes import PREFIX, RAISE, SET_LANES, lane
+from lepton_dask.resources.lanes import MEMORY, PREFIX, RAISE, SET_LANES, lane
 from lepton_dask.resources.records import Record
 from lepton_dask.resources.status import Impossible, WorkerStatus
 
@@ -46,6 +46,8 @@ class Enactor:
         self._serials = count(1)
         self._sent: dict[str, tuple[int, dict[str, int]]] = {}
         self._offered: dict[str, tuple[int, dict[str, int]]] = {}
+        self._lent_memory: set[str] = set()
+        """Workers that offer their memory because of us."""
 
     # Tasks
 
@@ -173,6 +175,7 @@ class Enactor:
     def forget_worker(self, worker: str) -> None:
         for known in (self.greeted, self._sent, self._offered):
             known.pop(worker, None)
+        self._lent_memory.discard(worker)
 
     def push(self, lanes: Mapping[str, Mapping[str, int]]) -> None:
         """Tells workers what to offer, where that is new to them."""
@@ -196,6 +199,8 @@ class Enactor:
             return
         told = {name: amount for name, amount in lanes.items() if name.startswith(PREFIX)}
         self._offered[worker] = (serial, told)
+        if MEMORY in lanes:
+            self._lent_memory.add(worker)
         for name, amount in lanes.items():
             # Not by add_resources, which forgets what is in use.
             ws.resources[name] = amount
@@ -227,12 +232,20 @@ class Enactor:
             ):
                 break
             await asyncio.sleep(0.01)
-        for ws in self._scheduler.workers.values():
-            for known in (ws.resources, ws.used_resources):
-                for name in [each for each in known if each.startswith(PREFIX)]:
-                    del known[name]
-        for name in [each for each in self._scheduler.resources if each.startswith(PREFIX)]:
+        for address, ws in self._scheduler.workers.items():
+            ours = [each for each in ws.resources if each.startswith(PREFIX)]
+            if address in self._lent_memory and not self._uses_memory(ws):
+                ours.append(MEMORY)
+            for name in ours:
+                del ws.resources[name]
+                ws.used_resources.pop(name, None)
+                self._scheduler.resources[name].pop(address, None)
+        for name in [each for each, of in self._scheduler.resources.items() if not of]:
             del self._scheduler.resources[name]
+
+    @staticmethod
+    def _uses_memory(ws: Any) -> bool:
+        return any(MEMORY in (ts.resource_restrictions or {}) for ts in ws.processing)
 
     # What is told
 
