@@ -41,7 +41,7 @@ cluster = typer.Typer(
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--on", "--config", metavar="CONFIG", help="What to start: a configuration's YAML file."
+        "--on", metavar="CONFIG", help="What to start: a configuration's YAML file."
     ),
 ]
 
