@@ -40,9 +40,7 @@ cluster = typer.Typer(
 
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--on", metavar="CONFIG", help="What to start: a configuration's YAML file."
-    ),
+    typer.Option("--on", metavar="CONFIG", help="What to start: a configuration's YAML file."),
 ]
 
 
