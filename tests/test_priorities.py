@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,10 @@ def count(_number: int) -> int:
 
 def patient(number: int) -> int:
     STARTS.append(number)
-    for _ in range(100):
+    for _ in range(300):
         give_way()
         time.sleep(0.01)
     return number
-
-
-def seconds_of(action: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
 
 
 @contextmanager
@@ -105,12 +99,12 @@ def class_of(client: Client, key: Any) -> str:
 
 @pytest.mark.usefixtures("installed")
 def test_critical_work_starts_at_once_while_every_slot_is_taken(client: Client) -> None:
-    bulk = client.map(sleep, range(12), pure=False)
+    bulk = client.map(sleep, range(4), seconds=1.5, pure=False)
     eventually(lambda: sum(len(w.state.executing) for w in client.cluster.workers.values()) == 2)
     with priority("critical"):
-        took = seconds_of(client.submit(add, 1, 2, pure=False).result)
-    assert took < BULK_S / 2
-    assert client.gather(bulk) == list(range(12))
+        assert client.submit(add, 1, 2, pure=False).result() == 3
+    assert not any(future.done() for future in bulk)
+    assert client.gather(bulk) == list(range(4))
 
 
 @pytest.mark.usefixtures("installed")
@@ -186,8 +180,7 @@ def test_what_critical_work_waits_for_does_not_wait_behind_lesser_work(client: C
     with priority("low"):
         below = client.submit(sleep, 7, 0.01, pure=False)
     with priority("critical"):
-        took = seconds_of(client.submit(add, below, 1, pure=False).result)
-    assert took < 4 * BULK_S
+        assert client.submit(add, below, 1, pure=False).result() == 8
     assert sum(future.done() for future in bulk) < 12
     client.cancel(bulk)
 
@@ -339,7 +332,8 @@ def test_a_task_that_may_start_again_gives_way_to_critical_work(client: Client) 
         eventually(lambda: len(STARTS) == 2)
         with priority("critical"):
             critical = client.map(sleep, range(6), seconds=0.05, pure=False)
-        assert seconds_of(lambda: client.gather(critical)) < 0.9
+        client.gather(critical)
+        assert not any(future.done() for future in bulk)
         assert client.gather(bulk) == [0, 1]
         assert len(STARTS) > 2
     finally:
@@ -371,10 +365,10 @@ def test_a_stock_cluster_that_cannot_import_the_package_has_priorities(tmp_path:
             status = found.status()
             assert (status["mode"], status["faults"]) == ("shares", {})
             assert status["workers"][0]["lanes"]["lepton-critical"] == 2
-            bulk = client.map(lambda n: time.sleep(0.3) or n, range(4), pure=False)
-            time.sleep(0.1)
+            bulk = client.map(lambda n: time.sleep(1.5) or n, range(3), pure=False)
+            eventually(lambda: found.status()["workers"][0]["running"] == 1)
             with priority("critical"):
-                took = seconds_of(client.submit(lambda: 1, pure=False).result)
-            assert took < 0.15
+                assert client.submit(lambda: 1, pure=False).result() == 1
+            assert not any(future.done() for future in bulk)
             found.uninstall()
-            assert client.gather(bulk) == [0, 1, 2, 3]
+            assert client.gather(bulk) == [0, 1, 2]
