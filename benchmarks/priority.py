@@ -175,7 +175,7 @@ def _run(load: Load, arm: str) -> Run:
     with Cluster(load.threads, reserved=arm == STATIC) as cluster:
         cluster.client.run(warm)
         if arm in (PLUGIN, *WITHOUT):
-            with patch.multiple(INSTALL, **WITHOUT.get(arm, {})):
+            with patch.dict(vars(INSTALL), WITHOUT.get(arm, {})):
                 lepton_dask.resources.install(cluster.client)
         made = _driven(load, arm, cluster)
     load.last[arm] = made

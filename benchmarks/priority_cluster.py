@@ -106,9 +106,9 @@ class Cluster:
     def _start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         place = ["--local-directory", self._folder.name] if what == "worker" else []
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}"]
         return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{what}"]
-            + ["--scheduler-file", str(self._file), *place, *arguments],
+            [*command, "--scheduler-file", str(self._file), *place, *arguments],
             env={**os.environ, "PYTHONPATH": path},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -131,8 +131,8 @@ def slot_use(
 ) -> float:
     """Seconds of tasks running over slots x wall, on each worker at most as many as its slots."""
     steps: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for _, worker, start, stop in ran:
-        start, stop = max(start, begin), min(stop, end)
+    for _, worker, started, stopped in ran:
+        start, stop = max(started, begin), min(stopped, end)
         if start < stop:
             steps[worker] += [(start, 1), (stop, -1)]
     used = 0.0
