@@ -53,10 +53,12 @@ RATE = 40.0
 CRITICAL_S, BULK_S = 0.02, 0.25
 BACKLOG = 1.15
 """All work over what the slots do while critical tasks arrive: bulk waits until the last."""
+LEAD_S = 0.5
+"""Bulk comes so much before the first arrival."""
 BEHIND = 25
 """Every so many-th critical task depends on one submitted as bulk."""
 ROWS = 100_000
-WAIT_S = 300.0
+WAIT_S = 60.0
 
 UNLOADED, PLAIN, DASK, STATIC, PLUGIN = (
     "unloaded",
@@ -111,7 +113,7 @@ class Load:
     @property
     def bulk(self) -> int:
         slots = sum(self.threads)
-        seconds = BACKLOG * slots * self.arrivals[-1] - self.criticals * CRITICAL_S
+        seconds = slots * (LEAD_S + BACKLOG * self.arrivals[-1]) - self.criticals * CRITICAL_S
         return max(2 * slots, math.ceil(seconds / BULK_S))
 
 
@@ -188,7 +190,7 @@ def _driven(load: Load, arm: str, cluster: Cluster) -> Run:
     began = time.time()
     bulk = [] if arm == UNLOADED else _bulk(load, arm, client)
     if bulk:
-        time.sleep(2 * BULK_S)
+        time.sleep(LEAD_S)
     first, arrivals = time.time(), load.arrivals
     ends: dict[int, float] = {}
     done = threading.Event()
@@ -212,7 +214,7 @@ def _driven(load: Load, arm: str, cluster: Cluster) -> Run:
     critical = sum(client.gather(futures))
     answer = _gathered(load, client, bulk)
     finished = time.time()
-    ran = [(key, worker, start, stop) for key, worker, start, stop in cluster.recorded()["ran"]]
+    ran = cluster.recorded()["ran"]
     latencies = sorted(ends[number] - first - at for number, at in enumerate(arrivals))
     p50, p99 = (latencies[int(part * len(latencies))] for part in (0.5, 0.99))
     values: dict[str, float] = {"p99, s": p99}

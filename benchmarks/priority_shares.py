@@ -29,7 +29,7 @@ KILLED_TASKS = 1500
 RIGHT_S = 2.0
 POLL_S = 0.1
 RETRIES = 1000
-WAIT_S = 300.0
+WAIT_S = 240.0
 
 
 def flood(bench: Bench) -> None:
