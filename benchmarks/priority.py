@@ -141,29 +141,30 @@ def loads(scale: float) -> list[Load]:
 def compared(bench: Bench, load: Load) -> Measured:
     sleeps = load.work is rest
     names = [UNLOADED, PLAIN, DASK, STATIC, PLUGIN, *(WITHOUT if sleeps else ())]
-    arms = [Arm(name, lambda name=name: _run(load, name)) for name in names]
+    arms = [Arm(name, lambda name=name: measured(load, name)) for name in names]
     title = f"{load.name}: {load.criticals} critical, {load.bulk} bulk"
-    return bench.measure(Case(title, arms, lambda answers: _agree(load, answers), warm=0))
+    return bench.measure(Case(title, arms, lambda answers: agree(load, answers), warm=0))
 
 
-def judged(bench: Bench, load: Load, measured: Measured) -> None:
-    p50 = measured.ratio(PLUGIN, UNLOADED)
-    lost = measured.value(PLUGIN, "bulk lost")
+def judged(bench: Bench, load: Load, found: Measured) -> None:
+    p50 = found.ratio(PLUGIN, UNLOADED)
+    lost = found.value(PLUGIN, "bulk lost")
     if load.name == "sleeping":
         bench.bar("sleeping: p50 / unloaded", p50, "<=", 1.2)
-        p99 = measured.value(PLUGIN, "p99 / unloaded")
+        p99 = found.value(PLUGIN, "p99 / unloaded")
         bench.bar("sleeping: p99 / unloaded", p99, "<=", 3.0)
-        bench.bar("sleeping: slot use", measured.value(PLUGIN, "slot use"), ">=", 0.97)
+        bench.bar("sleeping: slot use", found.value(PLUGIN, "slot use"), ">=", 0.97)
         bench.bar("sleeping: bulk lost", lost, "<=", 0.05)
     elif load.name == "CPU, GIL released":
-        own = measured.value(PLUGIN, "critical's share") or 0.0
+        own = found.value(PLUGIN, "critical's share") or 0.0
         bench.bar(f"{load.name}: p50 / unloaded", p50, "<=", 2.5)
         bench.bar(f"{load.name}: bulk lost", lost, "<=", own + 0.05)
-        alone = measured.value(PLUGIN, "bulk alone")
+        alone = found.value(PLUGIN, "bulk alone")
         bench.bar(f"{load.name}: bulk alone lost", alone, "<=", own + 0.05)
 
 
-def _agree(load: Load, answers: Mapping[str, Any]) -> dict[str, str | None]:
+def agree(load: Load, answers: Mapping[str, Any]) -> dict[str, str | None]:
+    """Whether all work came back in every arm."""
     wrong = {}
     expected = answers[PLAIN]
     for name, (critical, bulk) in answers.items():
@@ -173,7 +174,8 @@ def _agree(load: Load, answers: Mapping[str, Any]) -> dict[str, str | None]:
     return wrong
 
 
-def _run(load: Load, arm: str) -> Run:
+def measured(load: Load, arm: str) -> Run:
+    """One run of an arm; unloaded and plain Dask come first, for the others' ratios."""
     with Cluster(load.threads, reserved=arm == STATIC) as cluster:
         cluster.client.run(warm)
         if arm in (PLUGIN, *WITHOUT):

@@ -62,8 +62,8 @@ def kills(bench: Bench) -> None:
     title = f"{count} of each class, workers killed and added every {every:g} s"
     measured = bench.measure(Case(title, [arm], _whole, warm=0), repeats=1)
     bench.bar("kills: lost", measured.value("kills", "lost"), "<=", 0)
-    slowest = measured.value("kills", "slowest right, s")
-    bench.bar("kills: shares right after, s", slowest, "<=", RIGHT_S)
+    late = measured.value("kills", "slowest right, s")
+    bench.bar("kills: shares right after, s", late, "<=", RIGHT_S)
 
 
 def _flood(classes: Classes, wanted: float, seconds: float) -> Run:
@@ -129,30 +129,31 @@ def _kills(count: int, every: float) -> Run:
         recorded, runs = cluster.recorded(), _runs(log)
         faults = installed.status()["faults"]
     come = [at for at, what, _ in recorded["changes"] if what == "come" and at > began]
-    slowest = _slowest(sorted([*killed, *come]), recorded["changes"], polls)
+    looks = [(at, _right(at, status, recorded["changes"])) for at, status in polls]
     values = {
         "lost": 4 * count - len(runs),
         "run again": sum(n - 1 for n in runs.values()),
         "killed": len(killed),
         "added": len(come),
-        "slowest right, s": slowest,
+        "slowest right, s": slowest(sorted([*killed, *come]), looks),
         "faults": sum(faults.values()),
     }
     return Run(seconds, found == sum(range(4 * count)), values)
 
 
-def _slowest(
-    changes: list[float], registered: list[tuple[float, str, str]], polls: list[Any]
-) -> float:
-    """From each change to the first look after which shares are right until the next change."""
-    slowest = 0.0
+def slowest(changes: list[float], looks: list[tuple[float, bool]]) -> float:
+    """From a change to the first look after which shares are right until the next change, at worst.
+
+    `looks` are times, and whether the shares were right.
+    """
+    worst = 0.0
     for change, following in zip(changes, [*changes[1:], math.inf], strict=True):
-        seen = [(at, status) for at, status in polls if change < at <= following]
-        wrong = [at for at, status in seen if not _right(at, status, registered)]
+        seen = [(at, right) for at, right in looks if change < at <= following]
+        wrong = [at for at, right in seen if not right]
         if wrong:
             later = [at for at, _ in seen if at > wrong[-1]]
-            slowest = max(slowest, (later[0] if later else wrong[-1]) - change)
-    return slowest
+            worst = max(worst, (later[0] if later else wrong[-1]) - change)
+    return worst
 
 
 def _right(at: float, status: dict[str, Any], registered: list[tuple[float, str, str]]) -> bool:
