@@ -10,7 +10,9 @@ the plugin, and, where bulk sleeps, the plugin without each of three of its part
 Every arm finishes the same work. `bulk lost` is 1 - (plain Dask's seconds until all work is done /
 the arm's); `bulk alone` is the same up to the last bulk task, which plain Dask runs before all
 critical work, so that the critical work's own time is in it. Slot use is seconds of tasks running
-over slots x wall, at most 1 a slot, from the first arrival to the last. Ratios are between runs of
+over slots x wall, at most 1 a slot, from the first arrival to the last; `running / slots` is the
+same without that limit: what is above 1 is bursts beyond the slots, and bulk that sleeps gains by
+them what it would lose on a cluster whose slots are its cores. Ratios are between runs of
 one turn. Then the shares under a flood, a mix of classes, and that mix with workers killed.
 """
 
@@ -18,10 +20,11 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +39,7 @@ from benchmarks.priority_cluster import (
     digest,
     frame,
     rest,
+    running,
     slot_use,
     speed,
     spin,
@@ -218,8 +222,9 @@ def _driven(load: Load, arm: str, cluster: Cluster) -> Run:
     finished = time.time()
     ran = cluster.recorded()["ran"]
     latencies = sorted(ends[number] - first - at for number, at in enumerate(arrivals))
-    p50, p99 = (latencies[int(part * len(latencies))] for part in (0.5, 0.99))
-    values: dict[str, float] = {"p99, s": p99}
+    p50, p99 = statistics.median(latencies), _p99(latencies)
+    single = sorted(ends[n] - first - at for n, at in enumerate(arrivals) if not _is_behind(n))
+    values: dict[str, float] = {"p99, s": p99, "p99 without those behind, s": _p99(single)}
     if arm != UNLOADED:
         values["p99 / unloaded"] = p99 / float(load.last[UNLOADED].values["p99, s"])
         used = slot_use(ran, slots, first, first + arrivals[-1])
@@ -229,6 +234,7 @@ def _driven(load: Load, arm: str, cluster: Cluster) -> Run:
         plain = load.last[PLAIN].values if arm != PLAIN else seconds
         values |= {
             "slot use": used,
+            "running / slots": running(ran, slots, first, first + arrivals[-1]),
             "bulk lost": 1 - plain["all work, s"] / seconds["all work, s"],
             "bulk alone": 1 - plain["all bulk, s"] / seconds["all bulk, s"],
             "critical's share": load.criticals * CRITICAL_S / sum(load.threads) / arrivals[-1],
@@ -260,11 +266,19 @@ def _bulk(load: Load, arm: str, client: Any) -> list[Any]:
 def _critical(load: Load, arm: str, client: Any, number: int) -> Any:
     behind = []
     size = load.critical_size
-    if number % BEHIND == BEHIND - 1:
+    if _is_behind(number):
         with _declared(arm, critical=False):
             behind = [client.submit(load.work, number, size, key=f"behind-{number}")]
     with _declared(arm, critical=True):
         return client.submit(load.work, number, size, *behind, key=f"critical-{number}")
+
+
+def _is_behind(number: int) -> bool:
+    return number % BEHIND == BEHIND - 1
+
+
+def _p99(ranked: Sequence[float]) -> float:
+    return ranked[int(0.99 * len(ranked))]
 
 
 def _gathered(load: Load, client: Any, bulk: list[Any]) -> int:

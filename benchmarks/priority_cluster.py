@@ -144,6 +144,14 @@ def slot_use(
     return used / (sum(slots.values()) * (end - begin))
 
 
+def running(
+    ran: Sequence[tuple[str, str, float, float]], slots: dict[str, int], begin: float, end: float
+) -> float:
+    """Seconds of tasks running over slots x wall, with all that run beyond the slots."""
+    used = sum(max(0.0, min(stop, end) - max(start, begin)) for *_, start, stop in ran)
+    return used / (sum(slots.values()) * (end - begin))
+
+
 # The tasks. Each returns its number, so that what came back can be added up.
 
 
