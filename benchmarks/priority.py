@@ -35,13 +35,15 @@ import dask
 import lepton_dask.resources.install
 from benchmarks.harness import Arm, Bench, Case, Measured, Run
 from benchmarks.priority_cluster import (
+    ROWS,
     Cluster,
     digest,
     frame,
     rest,
     running,
     slot_use,
-    speed,
+    sorted_frame,
+    speeds,
     spin,
     warm,
     worked,
@@ -61,7 +63,6 @@ LEAD_S = 0.5
 """Bulk comes so much before the first arrival."""
 BEHIND = 25
 """Every so many-th critical task depends on one submitted as bulk."""
-ROWS = 100_000
 WAIT_S = 60.0
 
 UNLOADED, PLAIN, DASK, STATIC, PLUGIN = (
@@ -131,8 +132,8 @@ def run(bench: Bench) -> None:
 
 def loads(scale: float) -> list[Load]:
     count = max(20, round(CRITICAL * scale))
-    bytes_s, turns_s = speed(digest, 1 << 26), speed(spin, 1_000_000)
-    times_s = _frame_speed()
+    sizes = [(digest, 1 << 26), (spin, 1_000_000), (sorted_frame, 5)]
+    bytes_s, turns_s, times_s = speeds(sizes, processes=2)
     released = (digest, CRITICAL_S * bytes_s)
     return [
         Load("sleeping", (2, 2), rest, CRITICAL_S, BULK_S, count),
@@ -292,8 +293,3 @@ def _frame(partitions: int, times: float) -> Any:
 
     parts = dd.from_map(frame, range(partitions), rows=ROWS, meta=frame(0, 1))
     return parts.map_partitions(worked, times, meta=frame(0, 1)).groupby("k").sum()
-
-
-def _frame_speed() -> float:
-    part = frame(0, ROWS)
-    return speed(lambda _, times: worked(part, times), 2)

@@ -8,13 +8,15 @@ plugin from the workers' own clocks.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +26,9 @@ from distributed import Client, SchedulerPlugin
 ROOT = Path(__file__).parent.parent
 READY_S = 30.0
 DIGESTED = bytes(8 << 20)
+ROWS = 100_000
+"""Of a partition."""
+TURNS = 5
 
 
 class Recorder(SchedulerPlugin):
@@ -211,11 +216,27 @@ def warm() -> None:
     worked(pd.DataFrame({"k": [1, 2], "x": [1, 2]}), 1)
 
 
-def speed(work: Any, size: float) -> float:
-    """Of `size` so much a second, when nothing else runs; the best of five."""
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
+def speeds(sizes: Sequence[tuple[Callable[..., Any], float]], processes: int) -> list[float]:
+    """Of each size so much a second, while as many processes as a case has slots do the same:
+    cores that are threads of one slow each other down."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes) as pool:
+        pool.map(time.sleep, [0.2] * processes, chunksize=1)
+        found = []
+        for work, size in sizes:
+            rates = pool.starmap(_speed, [(work, size)] * processes, chunksize=1)
+            found.append(statistics.mean(rates))
+    return found
+
+
+def _speed(work: Callable[..., Any], size: float) -> float:
+    work(0, size)  # not timed: caches
+    began = time.perf_counter()
+    for _ in range(TURNS):
         work(0, size)
-        times.append(time.perf_counter() - began)
-    return size / min(times)
+    return TURNS * size / (time.perf_counter() - began)
+
+
+def sorted_frame(number: int, times: float) -> Any:
+    """A partition's work, from where its rows are made."""
+    return worked(frame(number, ROWS), times)
