@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def slowest(changes: list[float], looks: list[tuple[float, bool]]) -> float:
     `looks` are times, and whether the shares were right.
     """
     worst = 0.0
-    for change, following in zip(changes, [*changes[1:], math.inf], strict=True):
+    for change, following in pairwise([*changes, math.inf]):
         seen = [(at, right) for at, right in looks if change < at <= following]
         wrong = [at for at, right in seen if not right]
         if wrong:
