@@ -12,6 +12,7 @@ from benchmarks import harness
 from benchmarks import priority as priorities
 from benchmarks.harness import Agree, Arm, Bench, Case, Run
 from benchmarks.priority_cluster import rest, slot_use
+from benchmarks.priority_pipelines import ALONE, SHARED, equal, pipelines
 from benchmarks.priority_shares import slowest
 
 
@@ -201,3 +202,19 @@ def test_critical_tasks_among_bulk_at_a_tiny_scale() -> None:
     values = runs[priorities.PLUGIN].values
     assert 0 < values["slot use"] <= 1
     assert values["p99, s"] >= runs[priorities.PLUGIN].seconds > 0
+
+
+def test_models_are_equal_to_the_last_bit_or_the_one_that_differs_is_named() -> None:
+    alone = (b"critical", b"low")
+    assert equal({ALONE: alone, SHARED: alone}) == {ALONE: None, SHARED: None}
+    wrong = equal({ALONE: alone, SHARED: (b"critical", b"lower")})
+    assert wrong == {ALONE: None, SHARED: "another low model than alone"}
+
+
+@pytest.mark.cluster
+def test_two_pipelines_on_one_cluster_at_a_tiny_scale(tmp_path: Path) -> None:
+    bench = Bench("priority", 0.01, repeats=1, results=tmp_path, say=lambda _: None)
+    pipelines(bench)
+    written = json.loads(bench.finish().read_text())
+    assert [row["agrees"] for row in written["cases"]] == [True, True]
+    assert written["bars"][0]["holds"]
