@@ -105,8 +105,8 @@ def served() -> Iterator[str]:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 if line.startswith("scheduler:"):
                     break
@@ -120,6 +120,7 @@ def served() -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            process.stdout.close()
 
 
 class Runner:
