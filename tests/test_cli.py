@@ -112,7 +112,7 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
         ("runs", ["FOLDER", "--json"]),
         ("allocate", ["TASKS", "--total", "--format"]),
         ("schema", ["of <pipeline|configuration>"]),
-        ("cluster start", ["--on", "--config", "--foreground"]),
+        ("cluster start", ["--on", "--foreground"]),
         ("cluster status", ["--scheduler", "--on", "--json"]),
         ("cluster stop", []),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import urllib.error
 import urllib.request
@@ -98,7 +99,8 @@ class NoDashboard:
 
 
 def test_where_there_is_no_dashboard_attach_says_why_and_raises_nothing(caplog):
-    attached = attach(NoDashboard(), busy)
+    with caplog.at_level(logging.WARNING, "distributed.lepton"):
+        attached = attach(NoDashboard(), busy)
     assert isinstance(attached, Attached)
     assert attached.page is not None
     assert "http_application" in caplog.text
@@ -118,7 +120,8 @@ class WithoutBokeh:
 def test_a_scheduler_without_bokeh_loses_the_page_and_keeps_the_metrics(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "distributed.dashboard.core", None)
     scheduler = WithoutBokeh()
-    attached = attach(scheduler, busy)
+    with caplog.at_level(logging.WARNING, "distributed.lepton"):
+        attached = attach(scheduler, busy)
     assert "the scheduler has no bokeh" in str(attached.page)
     assert "No page /lepton" in caplog.text
     assert len(scheduler.http_application.applications) == 1
