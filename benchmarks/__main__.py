@@ -18,6 +18,7 @@ NAMES = {
     "bandwidth": "the kernel's bytes a second against sums over the same memory",
     "growth": "seconds a pass per million rows, 1 to 8 million rows",
     "out_of_core": "training with a third of the memory that the matrix needs",
+    "priority": "critical tasks among bulk: latency, slot use, shares, workers killed",
     "end_to_end": "CSV files to an evaluated model: pandas with scikit-learn, Polars with glum",
 }
 

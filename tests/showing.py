@@ -6,7 +6,7 @@ It answers as the one that keeps priorities does, and decides nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from processes import stock_scheduler
 from statuses import busy
 
 import lepton_dask.resources
-from lepton_dask.resources.classes import DEFAULT_CLASSES, Classes
 from lepton_dask.resources.seen import attach
 from lepton_dask.resources.status import RunReport, Status
 
@@ -30,8 +29,7 @@ class Showing(SchedulerPlugin):
 
     name = "showing"
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        self.weights = weights
+    def __init__(self) -> None:
         self.turn = 0
         self.reports: list[RunReport] = []
 
@@ -42,19 +40,17 @@ class Showing(SchedulerPlugin):
 
     def status(self) -> Status:
         self.turn += 1
-        status = busy(self.turn)
-        for name, weight in self.weights.items():
-            status["classes"][name]["weight"] = weight
-        return status
+        return busy(self.turn)
 
     def report(self, run: RunReport) -> None:
         self.reports.append(run)
 
 
-def install(client: Client, *, classes: Classes = DEFAULT_CLASSES) -> None:
+def install(client: Client, *, classes: object = None) -> None:
     """As `lepton_dask.resources.install`, but what it installs shows `busy`."""
+    del classes
     with _by_value():
-        client.register_plugin(Showing({each.name: each.weight for each in classes}))
+        client.register_plugin(Showing())
 
 
 @contextmanager

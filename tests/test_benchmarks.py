@@ -9,7 +9,10 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import harness
+from benchmarks import priority as priorities
 from benchmarks.harness import Agree, Arm, Bench, Case, Run
+from benchmarks.priority_cluster import rest, slot_use
+from benchmarks.priority_shares import slowest
 
 
 def _arm(name: str, seconds: float, answer: int = 42) -> Arm:
@@ -161,3 +164,40 @@ def _defaults(results: Path) -> dict[str, object]:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["speed"])
+
+
+def test_slot_use_counts_a_slot_once_and_only_within_the_window() -> None:
+    ran = [("a", "one", 0.0, 4.0), ("b", "one", 1.0, 3.0), ("c", "two", 3.0, 9.0)]
+    # Of one slot each: all of 2 to 4, and the second half of it.
+    assert slot_use(ran, {"one": 1, "two": 1}, 2.0, 4.0) == pytest.approx(3 / 4)
+    assert slot_use(ran, {"one": 2, "two": 1}, 2.0, 4.0) == pytest.approx(4 / 6)
+    assert slot_use([], {"one": 1}, 0.0, 1.0) == 0.0
+
+
+def test_shares_are_late_by_the_last_wrong_look_before_the_next_change() -> None:
+    looks = [(0.5, True), (1.1, False), (1.4, True), (2.5, False), (3.0, False), (3.2, True)]
+    assert slowest([1.0, 2.0], looks) == pytest.approx(1.2)
+    assert slowest([1.0], looks[:3]) == pytest.approx(0.4)
+    assert slowest([], looks) == 0.0
+
+
+def test_every_arm_has_the_same_arrivals_and_bulk_that_outlasts_them() -> None:
+    one, two = (
+        priorities.Load("sleeping", (2, 2), rest, 0.02, 0.25, criticals=500) for _ in range(2)
+    )
+    assert one.arrivals == two.arrivals
+    assert len(one.arrivals) == 500
+    work = one.bulk * priorities.BULK_S + one.criticals * priorities.CRITICAL_S
+    assert work > 4 * one.arrivals[-1]
+
+
+@pytest.mark.cluster
+def test_critical_tasks_among_bulk_at_a_tiny_scale() -> None:
+    load = priorities.Load("sleeping", (1, 1), rest, 0.005, 0.05, criticals=25)
+    arms = (priorities.UNLOADED, priorities.PLAIN, priorities.PLUGIN)
+    runs = {arm: priorities.measured(load, arm) for arm in arms}
+    verdicts = priorities.agree(load, {arm: run.answer for arm, run in runs.items()})
+    assert verdicts == dict.fromkeys(arms)
+    values = runs[priorities.PLUGIN].values
+    assert 0 < values["slot use"] <= 1
+    assert values["p99, s"] >= runs[priorities.PLUGIN].seconds > 0

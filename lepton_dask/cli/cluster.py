@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,10 +38,15 @@ cluster = typer.Typer(
     help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
+Config = Annotated[
+    Path | None,
+    typer.Option("--on", metavar="CONFIG", help="What to start: a configuration's YAML file."),
+]
+
 
 @cluster.command()
 def start(
-    on: On = None,
+    on: Config = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay here, and end with Ctrl-C.")
     ] = False,

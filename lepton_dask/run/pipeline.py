@@ -11,6 +11,7 @@ from lepton_dask.artifacts.event_log import EventLog
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunFolder, point_latest
 from lepton_dask.cluster import connect, describe
+from lepton_dask.config.cluster import LocalCluster
 from lepton_dask.config.load import (
     DraftPipeline,
     LoadedConfig,
@@ -28,6 +29,8 @@ from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.plan.planned import Plan
 from lepton_dask.plan.planner import Planning, make_plan
 from lepton_dask.plan.shapes import TableShape
+from lepton_dask.resources import install
+from lepton_dask.resources.classes import Classes
 from lepton_dask.run.kept import kept_patterns, kept_secrets
 from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.preflight import Wants, check_cluster
@@ -234,6 +237,7 @@ def started(
         )
         for warning in planned.warnings:
             emit(_warned(warning))
+        install(session.client, classes=_classes(planned.config, scheduler))
         check_cluster(session.client, _wants(planned), [str(planned.project)])
         stack.enter_context(relieved(session.client))
         redactor = Redactor(planned.secrets)
@@ -250,6 +254,13 @@ def started(
             Emitter(emit, tell),
         )
         yield running, check
+
+
+def _classes(config: LoadedConfig, scheduler: str | None) -> Classes | None:
+    """What the configuration says of a cluster of its own. On one that is there already its own
+    classes count."""
+    is_own = scheduler is None and isinstance(config.config.cluster, LocalCluster)
+    return config.config.classes if is_own else None
 
 
 def _warned(warning: Mistake) -> Warned:

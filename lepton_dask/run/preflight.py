@@ -16,6 +16,7 @@ import cloudpickle
 from distributed import Client
 
 from lepton_dask.errors import ClusterError, DocumentPath, Mistake, RunError, UserError
+from lepton_dask.resources.lanes import PREFIX
 from lepton_dask.run import worker_probe
 
 ANSWER_S = 30.0
@@ -112,7 +113,8 @@ def _resource_mistakes(
     for at, (name, amount) in wanted.items():
         most = max((worker["resources"].get(name, 0.0) for worker in workers), default=0.0)
         if amount > most:
-            offered = sorted({each for worker in workers for each in worker["resources"]})
+            every = {each for worker in workers for each in worker["resources"]}
+            offered = sorted(each for each in every if not each.startswith(PREFIX))
             found = (
                 f"asks for {amount:g}, and no worker offers more than {most:g}"
                 if most

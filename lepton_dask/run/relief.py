@@ -11,7 +11,7 @@ import ctypes
 import ctypes.util
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,9 @@ from tornado.ioloop import PeriodicCallback
 
 RELIEVED_FROM = 0.6
 """Of a worker's memory limit: from a little more on Dask spills, and then pauses it."""
+
+FORGET_S = 2.0
+"""For the scheduler to forget the plugin when a run ends."""
 
 EVERY_MS = 250.0
 """As often as Dask looks."""
@@ -49,7 +52,10 @@ def relieved(client: Client) -> Iterator[None]:
         yield
     finally:
         if client.status == "running":
-            client.unregister_worker_plugin(relief.name)
+            forget = client.scheduler.unregister_worker_plugin
+            # Not by the client's own method, which waits for ever for a scheduler that hangs.
+            with suppress(TimeoutError, OSError):
+                client.sync(forget, name=relief.name, callback_timeout=FORGET_S)
 
 
 def relieve(worker: Worker) -> None:

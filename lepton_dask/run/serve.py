@@ -23,7 +23,7 @@ def serve(on: Path | None, announce: Callable[[str], None]) -> None:
     Raises UserError for a configuration of a cluster that is there already, RunError where another
     process keeps one up, ClusterError once it has lost its workers.
     """
-    from lepton_dask.resources import install  # type: ignore[attr-defined]
+    from lepton_dask.resources import install
 
     loaded = load_config(on)
     startable(loaded)
