@@ -25,6 +25,7 @@ from distributed import Client, SchedulerPlugin
 
 ROOT = Path(__file__).parent.parent
 READY_S = 30.0
+ALLOWED_FAILURES = "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"
 DIGESTED = bytes(8 << 20)
 ROWS = 100_000
 """Of a partition."""
@@ -114,7 +115,7 @@ class Cluster:
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}"]
         return subprocess.Popen(
             [*command, "--scheduler-file", str(self._file), *place, *arguments],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, ALLOWED_FAILURES: "1000"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
