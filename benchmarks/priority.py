@@ -60,8 +60,9 @@ from lepton_dask.resources.scheduler_plugin import Priorities
 
 SEED = 5
 CRITICAL = 500
-RATE = 40.0
-"""Arrivals a second."""
+RATE, BURNING_RATE = 40.0, 30.0
+"""Arrivals a second; fewer where they burn the processor of two one-thread workers, whose slots
+would have a queue of them without any bulk."""
 CRITICAL_S, BULK_S = 0.02, 0.25
 BACKLOG = 1.15
 """All work over what the slots do while critical tasks arrive: bulk waits until the last."""
@@ -108,6 +109,7 @@ class Load:
     critical_size: float
     bulk_size: float
     criticals: int
+    rate: float = BURNING_RATE
     as_frame: bool = False
     last: dict[str, Run] = field(default_factory=dict)
     """The run of each arm in this turn, that later ones are compared with."""
@@ -117,7 +119,7 @@ class Load:
         source = random.Random(SEED)
         at, found = 0.0, []
         for _ in range(self.criticals):
-            at += source.expovariate(RATE)
+            at += source.expovariate(self.rate)
             found.append(at)
         return found
 
@@ -143,7 +145,7 @@ def loads(scale: float) -> list[Load]:
     bytes_s, turns_s, times_s = speeds(sizes, processes=2)
     released = (digest, CRITICAL_S * bytes_s)
     return [
-        Load("sleeping", (2, 2), rest, CRITICAL_S, BULK_S, count),
+        Load("sleeping", (2, 2), rest, CRITICAL_S, BULK_S, count, RATE),
         Load("CPU, GIL released", (1, 1), *released, BULK_S * bytes_s, count),
         Load("CPU, GIL held", (1, 1), spin, CRITICAL_S * turns_s, BULK_S * turns_s, count),
         Load("DataFrame", (1, 1), *released, BULK_S * times_s, count, as_frame=True),

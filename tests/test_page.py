@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, complaints, shown, why_no_browser
-from distributed import Client, Scheduler
+from distributed import Client, LocalCluster, Scheduler
 from processes import eventually
 from showing import on_scheduler, showing
 from statuses import busy
 
+from lepton_dask.resources import install, priority
 from lepton_dask.resources.figures import (
     CLASS_HEADINGS,
     class_cells,
@@ -72,7 +75,7 @@ def test_in_a_browser_the_numbers_change_and_no_script_fails(client: Client, tmp
 
 def waiting_of_low(texts: list[str]) -> int:
     """From the row `low, demand, share, used, running, waiting` of the table."""
-    return int(texts[texts.index("low") + 5])
+    return int(texts[texts.index("low") + 5].replace(",", "")) if "low" in texts else -1
 
 
 @pytest.mark.cluster
@@ -98,7 +101,8 @@ class NoDashboard:
 
 
 def test_where_there_is_no_dashboard_attach_says_why_and_raises_nothing(caplog):
-    attached = attach(NoDashboard(), busy)
+    with caplog.at_level(logging.WARNING, "distributed.lepton"):
+        attached = attach(NoDashboard(), busy)
     assert isinstance(attached, Attached)
     assert attached.page is not None
     assert "http_application" in caplog.text
@@ -118,7 +122,8 @@ class WithoutBokeh:
 def test_a_scheduler_without_bokeh_loses_the_page_and_keeps_the_metrics(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "distributed.dashboard.core", None)
     scheduler = WithoutBokeh()
-    attached = attach(scheduler, busy)
+    with caplog.at_level(logging.WARNING, "distributed.lepton"):
+        attached = attach(scheduler, busy)
     assert "the scheduler has no bokeh" in str(attached.page)
     assert "No page /lepton" in caplog.text
     assert len(scheduler.http_application.applications) == 1
@@ -167,3 +172,23 @@ def test_a_run_that_does_not_train_has_no_curve():
 )
 def test_a_latency_is_short(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))
+def test_the_page_of_a_working_cluster_counts_while_work_runs(tmp_path: Path):
+    with (
+        LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+        chromium(tmp_path / "profile") as driver,
+    ):
+        install(client)
+        with priority("low"):
+            futures = client.map(time.sleep, [0.05] * 200, pure=False)
+        driver.get(address(client, "/lepton"))
+        eventually(lambda: waiting_of_low(shown(driver)) > 0)
+        first = waiting_of_low(shown(driver))
+        eventually(lambda: 0 < waiting_of_low(shown(driver)) < first)
+        client.gather(futures)
+        eventually(lambda: waiting_of_low(shown(driver)) == 0)
+        assert complaints(driver) == []

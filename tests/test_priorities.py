@@ -185,6 +185,22 @@ def test_what_critical_work_waits_for_does_not_wait_behind_lesser_work(client: C
     client.cancel(bulk)
 
 
+@pytest.mark.usefixtures("installed")
+def test_a_task_that_another_client_wants_sooner_rises(client: Client) -> None:
+    bulk = client.map(sleep, range(12), pure=False)
+    with priority("low"):
+        first = client.submit(sleep, 3, 0.01, key="wanted-twice", pure=False)
+    eventually(lambda: "wanted-twice" in plugin(client).records)
+    assert class_of(client, "wanted-twice") == "low"
+    with Client(client.scheduler.address) as other, priority("critical"):
+        second = other.submit(sleep, 3, 0.01, key="wanted-twice", pure=False)
+        assert second.result() == 3
+        assert class_of(client, "wanted-twice") == "critical"
+    assert first.result() == 3
+    assert not bulk[-1].done()
+    client.cancel(bulk)
+
+
 @pytest.mark.usefixtures("client")
 def test_rules_for_clients_and_prefixes_count_where_a_task_says_nothing(client: Client) -> None:
     found = install(client, default="low", prefixes={"add": "high"})

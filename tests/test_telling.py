@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, Scheduler
-from processes import eventually
+from processes import eventually, stock_scheduler
 from showing import on_scheduler, showing
 
 from lepton_dask.events import Iterated, Listener, StepStarted, Warned
@@ -79,8 +79,12 @@ def test_a_scheduler_that_is_gone_does_not_disturb_a_run():
 
 
 @pytest.mark.cluster
-def test_a_scheduler_without_priorities_is_told_nothing(scheduler: str):
-    with Client(scheduler) as client, telling(client, "credit") as listener:
+def test_a_scheduler_without_priorities_is_told_nothing(tmp_path: Path):
+    with (
+        stock_scheduler(tmp_path) as (address, _),
+        Client(address) as client,
+        telling(client, "credit") as listener,
+    ):
         assert not isinstance(listener, Teller)
         tell_of(listener, 3)
 

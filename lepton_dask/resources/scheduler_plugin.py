@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from time import monotonic, perf_counter
 from typing import Any, Literal, TypeVar, cast
@@ -124,6 +124,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         await self._update_graph(*arguments, **named)
         if parent is not None and keys is not None:
             self._parents.pop(frozenset(keys), None)
+        self._wanted_again(keys or (), named.get("annotations"), named.get("user_priority", 0))
 
     @guarded
     def update_graph(
@@ -137,6 +138,25 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
                 if record.name in self._restricted or record.name == "high":
                     highest.append(record)
         self._inherit_to_ancestors(highest)
+        self._act_soon()
+
+    @guarded
+    def _wanted_again(self, keys: Iterable[Any], annotations: Any, dask_priority: Any) -> None:
+        """A known key keeps the class of its first submission, unless another one is higher: Dask
+        alone keeps the first priority."""
+        number = dask_priority if isinstance(dask_priority, int | float) else 0
+        said = declared(annotations, None, number, monotonic())
+        if said is None:
+            return
+        name = said.name(monotonic())
+        raised: list[Record] = []
+        for key in keys:
+            record, ts = self.records.get(key), self._scheduler.tasks.get(key)
+            waits = ts is not None and ts.state not in ("memory", "erred", "forgotten")
+            if record is not None and waits and higher(record.name, name) != record.name:
+                self._reclass(record, ts, name)
+                raised.append(record)
+        self._inherit_to_ancestors(raised)
         self._act_soon()
 
     @guarded
