@@ -60,12 +60,14 @@ from lepton_dask.resources.scheduler_plugin import Priorities
 
 SEED = 5
 CRITICAL = 500
-RATE, BURNING_RATE = 40.0, 30.0
-"""Arrivals a second; fewer where they burn the processor of two one-thread workers, whose slots
-would have a queue of them without any bulk."""
-CRITICAL_S, BULK_S = 0.02, 0.25
-BACKLOG = 1.15
-"""All work over what the slots do while critical tasks arrive: bulk waits until the last."""
+RATE = 40.0
+"""Arrivals a second."""
+CRITICAL_S, BURNING_S, BULK_S = 0.02, 0.015, 0.25
+"""Of a task; critical ones are shorter where they burn the processor of two one-thread workers,
+whose slots would have a queue of them without any bulk. Fewer would take the case too long."""
+BACKLOG, BURNING_BACKLOG = 1.15, 0.95
+"""All work over what the slots do while critical tasks arrive: bulk waits until the last. Where it
+burns the processor, client and scheduler, who need some of it as well, make it last longer."""
 LEAD_S = 0.5
 """Bulk comes so much before the first arrival."""
 BEHIND = 25
@@ -109,7 +111,8 @@ class Load:
     critical_size: float
     bulk_size: float
     criticals: int
-    rate: float = BURNING_RATE
+    critical_s: float = BURNING_S
+    backlog: float = BURNING_BACKLOG
     as_frame: bool = False
     last: dict[str, Run] = field(default_factory=dict)
     """The run of each arm in this turn, that later ones are compared with."""
@@ -119,14 +122,15 @@ class Load:
         source = random.Random(SEED)
         at, found = 0.0, []
         for _ in range(self.criticals):
-            at += source.expovariate(self.rate)
+            at += source.expovariate(RATE)
             found.append(at)
         return found
 
     @property
     def bulk(self) -> int:
         slots = sum(self.threads)
-        seconds = slots * (LEAD_S + BACKLOG * self.arrivals[-1]) - self.criticals * CRITICAL_S
+        until = LEAD_S + self.backlog * self.arrivals[-1]
+        seconds = slots * until - self.criticals * self.critical_s
         return max(2 * slots, math.ceil(seconds / BULK_S))
 
 
@@ -143,11 +147,11 @@ def loads(scale: float) -> list[Load]:
     count = max(20, round(CRITICAL * scale))
     sizes = [(digest, 1 << 26), (spin, 1_000_000), (sorted_frame, 5)]
     bytes_s, turns_s, times_s = speeds(sizes, processes=2)
-    released = (digest, CRITICAL_S * bytes_s)
+    released = (digest, BURNING_S * bytes_s)
     return [
-        Load("sleeping", (2, 2), rest, CRITICAL_S, BULK_S, count, RATE),
+        Load("sleeping", (2, 2), rest, CRITICAL_S, BULK_S, count, CRITICAL_S, BACKLOG),
         Load("CPU, GIL released", (1, 1), *released, BULK_S * bytes_s, count),
-        Load("CPU, GIL held", (1, 1), spin, CRITICAL_S * turns_s, BULK_S * turns_s, count),
+        Load("CPU, GIL held", (1, 1), spin, BURNING_S * turns_s, BULK_S * turns_s, count),
         Load("DataFrame", (1, 1), *released, BULK_S * times_s, count, as_frame=True),
     ]
 
@@ -239,6 +243,7 @@ def _driven(load: Load, arm: str, cluster: Cluster) -> Run:
     values: dict[str, float] = {"p99, s": p99, "p99 without those behind, s": _p99(single)}
     if arm != UNLOADED:
         values["p99 / unloaded"] = p99 / float(load.last[UNLOADED].values["p99, s"])
+        needed = load.criticals * load.critical_s / sum(load.threads)
         used = slot_use(ran, slots, first, first + arrivals[-1])
         others = ("critical", "behind")
         of_bulk = max(stop for key, _, _, stop in ran if not key.startswith(others))
@@ -251,7 +256,7 @@ def _driven(load: Load, arm: str, cluster: Cluster) -> Run:
             "running / slots": running(ran, slots, first, first + arrivals[-1]),
             "bulk lost": 1 - plain["all work, s"] / seconds["all work, s"],
             "bulk alone": 1 - plain["all bulk, s"] / seconds["all bulk, s"],
-            "critical's share": load.criticals * CRITICAL_S / sum(load.threads) / arrivals[-1],
+            "critical's share": needed / arrivals[-1],
             "mean critical task, s": own / load.criticals,
             **seconds,
         }
