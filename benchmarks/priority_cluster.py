@@ -217,18 +217,14 @@ def warm() -> None:
     worked(pd.DataFrame({"k": [1, 2], "x": [1, 2]}), 1)
 
 
-def speeds(sizes: Sequence[tuple[Callable[..., Any], float]], processes: int) -> list[float]:
-    """Of each size so much a second, while as many processes as a case has slots do the same:
-    cores that are threads of one slow each other down. What else the machine does must not make
-    tasks small, or bulk ends too soon: medians of turns, and the faster process."""
+def speed(work: Callable[..., Any], size: float, processes: int) -> float:
+    """So much of a size a second, while as many processes as a case has slots do the same: cores
+    that are threads of one slow each other down. What else the machine does must not make tasks
+    small, or bulk ends too soon: medians of turns, and the faster process."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
         pool.map(time.sleep, [0.2] * processes, chunksize=1)
-        found = []
-        for work, size in sizes:
-            rates = pool.starmap(_speed, [(work, size)] * processes, chunksize=1)
-            found.append(max(rates))
-    return found
+        return max(pool.starmap(_speed, [(work, size)] * processes, chunksize=1))
 
 
 def _speed(work: Callable[..., Any], size: float) -> float:
