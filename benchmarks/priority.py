@@ -179,6 +179,8 @@ def compared(bench: Bench, load: Load) -> Measured:
 def judged(bench: Bench, load: Load, found: Measured) -> None:
     lasts = found.value(PLUGIN, "bulk outlasts arrivals, s")
     bench.bar(f"{load.name}: bulk outlasts arrivals, s", lasts, ">=", 0.0)
+    if lasts is None or lasts < 0:  # critical tasks met free slots: no other figure counts
+        found = Measured([])
     p50 = found.ratio(PLUGIN, UNLOADED)
     lost = found.value(PLUGIN, "bulk lost")
     if load.name == "sleeping":

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import harness
 from benchmarks import priority as priorities
-from benchmarks.harness import Agree, Arm, Bench, Case, Run
+from benchmarks.harness import Agree, Arm, Bench, Case, Measured, Row, Run
 from benchmarks.priority_cluster import rest, slot_use
 from benchmarks.priority_pipelines import ALONE, SHARED, equal, pipelines
 from benchmarks.priority_shares import slowest
@@ -203,6 +203,21 @@ def test_critical_tasks_among_bulk_at_a_tiny_scale() -> None:
     values = runs[priorities.PLUGIN].values
     assert 0 < values["slot use"] <= 1
     assert values["p99, s"] >= runs[priorities.PLUGIN].seconds > 0
+
+
+@pytest.mark.parametrize(("lasts", "holds"), [(0.5, True), (-0.5, None)])
+def test_bulk_that_ends_too_soon_measures_nothing(
+    lasts: float, holds: bool | None, tmp_path: Path
+) -> None:
+    bench = Bench("priority", 1.0, results=tmp_path, say=lambda _: None)
+    load = priorities.Load("CPU, GIL released", (1, 1), rest, 0.02, 0.25, criticals=25)
+    values = {"bulk outlasts arrivals, s": lasts, "bulk lost": 0.0, "bulk alone": 0.0}
+    rows = [Row("", priorities.UNLOADED, (1.0,), {}, True)]
+    rows.append(Row("", priorities.PLUGIN, (2.0,), values, True))
+    priorities.judged(bench, load, Measured(rows))
+    outlasts, *others = json.loads(bench.finish().read_text())["bars"]
+    assert outlasts["holds"] is (lasts >= 0)
+    assert [bar["holds"] for bar in others] == [holds] * 3
 
 
 def test_models_are_equal_to_the_last_bit_or_the_one_that_differs_is_named() -> None:
