@@ -183,9 +183,9 @@ def test_shares_are_late_by_the_last_wrong_look_before_the_next_change() -> None
 
 
 def test_every_arm_has_the_same_arrivals_and_bulk_that_outlasts_them() -> None:
+    sized = (priorities.CRITICAL_S, priorities.BACKLOG)
     one, two = (
-        priorities.Load("sleeping", (2, 2), rest, 0.02, 0.25, 500, priorities.CRITICAL_S)
-        for _ in range(2)
+        priorities.Load("sleeping", (2, 2), rest, 0.02, 0.25, 500, *sized) for _ in range(2)
     )
     assert one.arrivals == two.arrivals
     assert len(one.arrivals) == 500
