@@ -57,7 +57,9 @@ from benchmarks.priority_cluster import (
 from benchmarks.priority_pipelines import pipelines
 from benchmarks.priority_shares import flood, kills, mix
 from lepton_dask.resources import priority
+from lepton_dask.resources.lanes import restricted
 from lepton_dask.resources.scheduler_plugin import Priorities
+from lepton_dask.resources.tasks import Tasks
 
 SEED = 5
 CRITICAL = 500
@@ -86,14 +88,24 @@ UNLOADED, PLAIN, DASK, STATIC, PLUGIN = (
 )
 
 
-class WithoutInheritance(Priorities):
-    def _inherit_to_ancestors(self, records: Any) -> None:
+class NotInherited(Tasks):
+    def _inherit(self, records: Any) -> None:
         pass
+
+
+class NeverAged(Tasks):
+    def age(self) -> None:
+        pass
+
+
+class WithoutInheritance(Priorities):
+    def make_tasks(self, scheduler: Any) -> Tasks:
+        return NotInherited(scheduler, self.ledger, self.rules, restricted(self.classes))
 
 
 class WithoutAgeing(Priorities):
-    def _age(self) -> None:
-        pass
+    def make_tasks(self, scheduler: Any) -> Tasks:
+        return NeverAged(scheduler, self.ledger, self.rules, restricted(self.classes))
 
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {

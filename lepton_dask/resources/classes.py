@@ -45,7 +45,7 @@ class PriorityClass:
     dask_priority: int
 
 
-_CLASSES = (
+PRIORITY_CLASSES = (
     PriorityClass("critical", 20),
     PriorityClass("high", 10),
     PriorityClass("normal", 0),
@@ -74,7 +74,9 @@ def classify(
     """
     base = base_level(importance, urgency, slack_s)
     level = max(base, min(aged(base, waited_s), HIGHEST_AGED))
-    return next((each for each in _CLASSES if level >= LEVELS[each.name]), _CLASSES[-1])
+    return next(
+        (each for each in PRIORITY_CLASSES if level >= LEVELS[each.name]), PRIORITY_CLASSES[-1]
+    )
 
 
 def base_level(
@@ -132,6 +134,18 @@ def aged(level: float, waited_s: float) -> float:
     Jackson, "Some problems in queueing with dynamic priorities" (1960).
     """
     return level + max(0.0, waited_s) / AGEING_S
+
+
+def rises_after_s(level: float, waited_s: float) -> float | None:
+    """How long a task of that level has waited in all when waiting next lifts it into a higher
+    class; None if it never will.
+
+    >>> rises_after_s(2, 0), rises_after_s(2, 180), rises_after_s(2, 300)
+    (180.0, 300.0, None)
+    """
+    reached = aged(level, waited_s)
+    ahead = [each for each in LEVELS.values() if reached < each <= HIGHEST_AGED]
+    return (min(ahead) - level) * AGEING_S if ahead else None
 
 
 @dataclass(frozen=True)

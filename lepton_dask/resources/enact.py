@@ -18,7 +18,7 @@ from typing import Any
 from distributed import Scheduler
 
 from lepton_dask.resources.identify import BY_NAME
-from lepton_dask.resources.lanes import MEMORY, PREFIX, RAISE, SET_LANES, lane
+from lepton_dask.resources.lanes import MEMORY, PREFIX, RAISE, SET_LANES, SOFTEN, lane
 from lepton_dask.resources.records import Record
 from lepton_dask.resources.status import Impossible, WorkerStatus
 
@@ -46,6 +46,7 @@ class Enactor:
         self._serials = count(1)
         self._sent: dict[str, tuple[int, dict[str, int]]] = {}
         self._offered: dict[str, tuple[int, dict[str, int]]] = {}
+        self._soft = False
         self._lent_memory: set[str] = set()
         """Workers that offer their memory because of us."""
 
@@ -72,6 +73,13 @@ class Enactor:
                 self._pending[ts.key] = ("queued", "released")
         elif ts.state == "no-worker" and gets_lane:
             self._pending[ts.key] = ("no-worker", "processing")
+
+    def settle(self, record: Record, holds_lane: bool) -> None:
+        """Takes back what let a task ahead, when it has run."""
+        ts = self._scheduler.tasks[record.key]
+        if ts.priority and ts.priority[0] == AHEAD:
+            ts.resource_restrictions = _without_lanes(ts.resource_restrictions)
+            self.place(ts, record, holds_lane)
 
     def ready(self, record: Record) -> None:
         """A task waits in the scheduler's queue."""
@@ -170,7 +178,14 @@ class Enactor:
 
     def greet(self, worker: str, slots: int) -> None:
         self.greeted[worker] = slots
+        self._scheduler.worker_send(worker, {"op": SOFTEN, "soft": self._soft})
         self._sent.pop(worker, None)
+
+    def soften(self, soft: bool) -> None:
+        """Has the workers' threads give way to critical work, or no longer."""
+        self._soft = soft
+        for worker in self.greeted:
+            self._scheduler.worker_send(worker, {"op": SOFTEN, "soft": soft})
 
     def forget_worker(self, worker: str) -> None:
         for known in (self.greeted, self._sent, self._offered):

@@ -9,12 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lepton_dask.resources.classes import ImportanceLevel, Level, PriorityClass, classify
+from lepton_dask.resources.classes import (
+    PRIORITY_CLASSES,
+    ImportanceLevel,
+    Level,
+    PriorityClass,
+    base_level,
+    classify,
+    rises_after_s,
+)
 from lepton_dask.resources.lanes import PREFIX
 
 ANNOTATION = "lepton"
-ORDER: tuple[ImportanceLevel, ...] = ("critical", "high", "normal", "low")
-BY_NAME: dict[str, PriorityClass] = {name: classify(name) for name in ORDER}
+BY_NAME: dict[str, PriorityClass] = {each.name: each for each in PRIORITY_CLASSES}
+"""The highest first."""
+LOWEST = PRIORITY_CLASSES[-1].name
 
 
 @dataclass(frozen=True)
@@ -25,9 +34,13 @@ class Declared:
     urgency: Level | None = None
     deadline: float | None = None
 
-    def name(self, now: float, waited_s: float = 0.0) -> str:
+    def name(self, now: float, waited_s: float = 0.0) -> ImportanceLevel:
         slack_s = None if self.deadline is None else self.deadline - now
         return classify(self.importance, self.urgency, slack_s=slack_s, waited_s=waited_s).name
+
+    def rises_after_s(self, waited_s: float) -> float | None:
+        """How long it has waited in all when that next makes its class higher; None if never."""
+        return rises_after_s(base_level(self.importance, self.urgency), waited_s)
 
 
 @dataclass
@@ -61,17 +74,17 @@ def declared(
             said.get("urgency"),
             None if after_s is None else now + after_s,
         )
-    for name in ORDER:
-        if PREFIX + name in (resources or {}):
-            return Declared(name)
+    for each in PRIORITY_CLASSES:
+        if PREFIX + each.name in (resources or {}):
+            return Declared(each.name)
     if dask_priority < 0:
         return Declared("low")
     if dask_priority > 0:
-        reached = (n for n in ORDER if dask_priority >= BY_NAME[n].dask_priority)
+        reached = (each.name for each in PRIORITY_CLASSES if dask_priority >= each.dask_priority)
         return Declared(next(reached))
     return None
 
 
-def higher(one: str, other: str) -> str:
+def higher(one: ImportanceLevel, other: ImportanceLevel) -> ImportanceLevel:
     """The higher of two classes."""
-    return min(one, other, key=[*BY_NAME].index)
+    return one if BY_NAME[one].dask_priority >= BY_NAME[other].dask_priority else other

@@ -9,7 +9,7 @@ from distributed import Client
 
 import lepton_dask.resources
 from lepton_dask.resources.classes import DEFAULT_CLASSES, Classes, ImportanceLevel
-from lepton_dask.resources.identify import BY_NAME, Rules
+from lepton_dask.resources.identify import BY_NAME
 from lepton_dask.resources.scheduler_plugin import Priorities
 from lepton_dask.resources.status import Status
 from lepton_dask.resources.worker_plugin import Lanes
@@ -53,18 +53,19 @@ def install(
     """Has important work go first on the client's cluster.
 
     Neither its scheduler nor its workers need this package, or `--resources`. `classes` are their
-    weights and shares (DEFAULT_CLASSES if nobody has said other); `default` is the class of what
-    this client submits without saying, `prefixes` that of tasks whose keys start so. `preempt` has
-    tasks that call `give_way` end and start again for critical work. On a cluster
-    that has it already, another install adds its client's rules. On a version of Dask that does not
-    fit, tasks get their class's Dask priority and no more; `status()["reason"]` says why.
+    weights and shares (DEFAULT_CLASSES for those that are not named); `default` is the class of
+    what this client submits without saying, `prefixes` that of any task whose key starts so.
+    `preempt` has tasks that call `give_way` end and start again for critical work. On a cluster
+    that has it already, another install sets what it names, and leaves `preempt` as it is. On a
+    version of Dask that does not fit, tasks get their class's Dask priority and no more;
+    `status()["reason"]` says why.
 
-    Raises ValueError for a class that there is not.
+    Raises ValueError for a class that there is not, and for shares that cannot all be kept.
     """
     for name in (default, *(prefixes or {}).values()):
         if name not in BY_NAME:
             raise ValueError(f"{name!r} is no class; there are {', '.join(BY_NAME)}")
-    client.sync(_register, client, Priorities(classes or DEFAULT_CLASSES, Rules(), BURST))
+    client.sync(_register, client, Priorities(DEFAULT_CLASSES, BURST))
     client.sync(
         client.scheduler.lepton_client,
         id=client.id,
@@ -89,7 +90,8 @@ async def _register(client: Client, plugin: Priorities | Lanes) -> None:
 
 
 def _shares(classes: Classes | None) -> list[dict[str, float | str]] | None:
-    """Classes as plain figures, which any scheduler can read."""
+    """Classes as plain figures, which any scheduler can read; those that are not named as they are
+    by default."""
     if classes is None:
         return None
     return [
@@ -100,7 +102,7 @@ def _shares(classes: Classes | None) -> list[dict[str, float | str]] | None:
             "minimum": float(each.minimum),
             "maximum": float(each.maximum),
         }
-        for each in classes
+        for each in DEFAULT_CLASSES.with_shares(classes)
     ]
 
 

@@ -23,6 +23,8 @@ RAISE = "lepton-raise"
 """Scheduler to worker: what waits there goes ahead."""
 MEMORY = "memory"
 """The resource of a worker's memory, in bytes."""
+SOFTEN = "lepton-soften"
+"""Scheduler to worker: other tasks give way to critical ones, or need not any more."""
 BURST = "critical"
 """The class whose tasks start at once, in a slot of their own if all others are taken."""
 

@@ -55,6 +55,10 @@ class Account:
     def demand(self) -> int:
         return self.ready + self.sent
 
+    @property
+    def count(self) -> int:
+        return self.waiting + self.demand
+
 
 class Ledger:
     """The accounts of all classes."""
@@ -65,6 +69,11 @@ class Ledger:
         self.slots = 0
         self._shares: dict[str, float] = {}
         self._shares_of: tuple[int, ...] = ()
+
+    def reweigh(self, classes: Classes) -> None:
+        """Other shares for the same classes."""
+        self.classes = classes
+        self._shares_of = ()
 
     def moved(self, name: str, start: str, finish: str) -> None:
         """A task of the class went from one scheduler state to another."""
@@ -114,6 +123,11 @@ class Ledger:
                 lag -= task_s
                 room -= 1
         return [name for _, name in sorted(found, reverse=True)]
+
+    def paid(self, name: str) -> None:
+        """One of a class's tasks was let ahead where nobody can tell which it was."""
+        account = self.accounts[name]
+        account.lag_s -= account.mean_s
 
     def used(self, name: str, now: float) -> float:
         """The slots that a class had, on average over the last USED_WINDOW_S."""

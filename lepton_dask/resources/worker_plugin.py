@@ -3,16 +3,13 @@
 A critical task that finds every slot taken starts at once all the same: for one step of the
 worker's state machine there is one slot more, so that it takes its task that waits; the next one
 that ends is not replaced. So the slots stay full, and as many as they were. It runs in threads of
-its own, and where the system allows that the others give way to them.
+its own, and while there is critical work the others give way to them, where the system allows it.
 
 Travels by value to workers without this package: the standard library and distributed alone.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,14 +25,13 @@ from lepton_dask.resources.lanes import (
     PREFIX,
     RAISE,
     SET_LANES,
+    SOFTEN,
     WORKER_PLUGIN,
     lane,
 )
+from lepton_dask.resources.softening import Softening
 
 EXECUTOR = "lepton-burst"
-SOFT_NICE = 15
-"""Added to the niceness of other tasks' threads while a burst runs, which then weighs 28 times as
-much as they (the kernel's weights are 1024 and 36)."""
 
 
 class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
@@ -47,20 +43,19 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
 
     name = WORKER_PLUGIN
 
-    def __init__(self, burst: int = 1, soften: bool = True, preempt: bool = False) -> None:
+    def __init__(self, burst: int = 1, preempt: bool = False) -> None:
         self.burst = burst
         self.preempt = preempt
-        self.soften = soften
 
     def setup(self, worker: Worker) -> None:
         self._worker = worker
         self._due = False
         self._memory: float | None = None
-        self._softened: dict[int, int] = {}
-        self._bursting: set[Any] = set()
+        self._softening = Softening()
         self.asked: set[Any] = set()
         worker.stream_handlers[SET_LANES] = self.set_lanes
         worker.stream_handlers[RAISE] = self.raise_task
+        worker.stream_handlers[SOFTEN] = self.soften
         if self.burst:
             worker.executors[EXECUTOR] = ThreadPoolExecutor(
                 self.burst + worker.state.nthreads, thread_name_prefix="lepton-burst"
@@ -69,9 +64,9 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
 
     def teardown(self, worker: Worker) -> None:
         self._withdraw()
-        self._harden()
-        worker.stream_handlers.pop(SET_LANES, None)
-        worker.stream_handlers.pop(RAISE, None)
+        self._softening.harden()
+        for name in (SET_LANES, RAISE, SOFTEN):
+            worker.stream_handlers.pop(name, None)
         pool = worker.executors.pop(EXECUTOR, None)
         if pool is not None:
             pool.shutdown(wait=False)
@@ -131,6 +126,14 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         else:
             state.ready.add(found)
 
+    def soften(self, soft: bool) -> None:
+        """Has the threads of all tasks but critical ones give way, or no longer."""
+        if soft and self.burst:
+            # A private set of distributed's own pool: who is in it has no other name.
+            self._softening.soften(self._worker.executors["default"]._threads)
+        else:
+            self._softening.harden()
+
     def transition(self, key: Any, start: str, finish: str, **_more: Any) -> None:
         if finish == "constrained" and start != "constrained":
             ts = self._worker.state.tasks[key]
@@ -138,10 +141,7 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
                 ts.annotations = self._in_own_threads(ts.annotations)
                 self._burst_soon()
         elif start == "executing":
-            self._bursting.discard(key)
             self.asked.discard(key)
-            if not self._bursting:
-                self._harden()
             if self._worker.state.constrained:
                 self._burst_soon()
 
@@ -165,17 +165,14 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             and self._entitled() < state.nthreads
             and self._critical_is_next()
         ):
-            self._softening()
-            slots, running = state.nthreads, set(state.executing)
-            state.nthreads = len(state.executing) + 1
+            slots, running = state.nthreads, len(state.executing)
+            state.nthreads = running + 1
             try:
                 self._wake()
             finally:
                 state.nthreads = slots
-            started = {ts.key for ts in state.executing - running}
-            if not started:
+            if len(state.executing) == running:
                 break
-            self._bursting |= started
         if self.preempt:
             self._ask()
 
@@ -237,51 +234,6 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             MEMORY in (ts.resource_restrictions or {}) for ts in self._worker.state.tasks.values()
         )
 
-    def _softening(self) -> None:
-        """Has the threads of other tasks give way to the ones that start now."""
-        if not self.soften or not may_harden():
-            return
-        natives = {thread.ident: thread.native_id for thread in threading.enumerate()}
-        with self._worker.active_threads_lock:
-            others = [
-                natives.get(ident)
-                for ident, key in self._worker.active_threads.items()
-                if not self._is_critical(key)
-            ]
-        for native in others:
-            if native is not None and native not in self._softened:
-                try:
-                    before = os.getpriority(os.PRIO_PROCESS, native)
-                    os.setpriority(os.PRIO_PROCESS, native, before + SOFT_NICE)
-                except OSError:
-                    continue  # the thread has ended meanwhile
-                self._softened[native] = before
-
-    def _harden(self) -> None:
-        for native, before in self._softened.items():
-            try:
-                os.setpriority(os.PRIO_PROCESS, native, before)
-            except OSError:
-                continue
-        self._softened.clear()
-
-    def _is_critical(self, key: Any) -> bool:
-        ts = self._worker.state.tasks.get(key)
-        return ts is not None and lane(BURST) in (ts.resource_restrictions or {})
-
 
 def _holds_lane(ts: Any) -> bool:
     return any(name.startswith(PREFIX) for name in ts.resource_restrictions or ())
-
-
-def may_harden() -> bool:
-    """Whether this process may take back a niceness that it gave a thread. Only Linux has one a
-    thread, and there only the privileged may."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import resource
-
-    if os.geteuid() == 0:
-        return True
-    # The limit is 20 - niceness (setrlimit(2)).
-    return resource.getrlimit(resource.RLIMIT_NICE)[0] >= 20
