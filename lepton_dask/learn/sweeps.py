@@ -42,9 +42,9 @@ class Shards:
     """A design matrix on the workers, the chunks of one worker thread in one task's result.
 
     A pass then costs one task a thread, however many chunks there are. `futures[s]` holds the
-    chunks `chunks[s]`, by ascending number. What is summed over chunks is summed along one tree
-    (tree.py), and other results are taken apart by chunk and used in chunk order, so that nothing
-    computed depends on which chunks lie together.
+    chunks `chunks[s]`, by ascending number; they were made on `workers`. What is summed over chunks
+    is summed along one tree (tree.py), and other results are taken apart by chunk and used in chunk
+    order, so that nothing computed depends on which chunks lie together.
     """
 
     futures: tuple[Future, ...]
@@ -52,6 +52,8 @@ class Shards:
     layout: Layout
     features: tuple[str, ...]
     rows: int
+    workers: tuple[str, ...] = ()
+    """Where they were made; others hold them when these are lost."""
 
     @classmethod
     def of_blocks(
@@ -76,7 +78,8 @@ class Shards:
         ]
         dispatch.wait(futures)
         held = tuple(tuple(numbers) for _, numbers in groups)
-        return cls(tuple(futures), held, layout, features, rows)
+        workers = tuple(dict.fromkeys(address for address, _ in groups))
+        return cls(tuple(futures), held, layout, features, rows, workers)
 
     @classmethod
     def place(cls, dispatch: Dispatch, matrix: DesignMatrix) -> Shards:
@@ -133,8 +136,12 @@ class Sweeps:
 
     def predict(self, theta: Floats) -> Predictions:
         """The model's predictions, left on the workers."""
-        futures = self.dispatch.map(
-            "predict", predict_shard, self.shards.futures, self.model, theta
+        shards = self.shards
+        futures = self.dispatch.starmap(
+            "predict",
+            predict_shard,
+            [(shard, self.model, theta) for shard in shards.futures],
+            shards.workers,
         )
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
 
@@ -150,6 +157,7 @@ class Sweeps:
                 (*shard, share)
                 for shard in zip(self.shards.futures, self.shards.chunks, strict=True)
             ],
+            self.shards.workers,
         )
         fitted = self.dispatch.submit(
             "pilot", with_sample, samples, self.shards.chunks, function, share
@@ -168,7 +176,7 @@ class Sweeps:
             (shard, chunks, *arguments)
             for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
         ]
-        futures = self.dispatch.starmap(name, function, tasks)
+        futures = self.dispatch.starmap(name, function, tasks, shards.workers)
         # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
         # to a worker in 5: word that they may go would keep this pass's tasks waiting.
         for earlier in self._last:

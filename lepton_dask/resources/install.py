@@ -10,6 +10,7 @@ from distributed import Client
 import lepton_dask.resources
 from lepton_dask.resources.classes import DEFAULT_CLASSES, Classes, ImportanceLevel
 from lepton_dask.resources.identify import BY_NAME
+from lepton_dask.resources.lanes import INSTALLED
 from lepton_dask.resources.scheduler_plugin import Priorities
 from lepton_dask.resources.status import Status
 from lepton_dask.resources.worker_plugin import Lanes
@@ -65,7 +66,9 @@ def install(
     for name in (default, *(prefixes or {}).values()):
         if name not in BY_NAME:
             raise ValueError(f"{name!r} is no class; there are {', '.join(BY_NAME)}")
-    client.sync(_register, client, Priorities(DEFAULT_CLASSES, BURST))
+    is_new = not is_installed(client)
+    if is_new:
+        client.sync(_register, client, Priorities(DEFAULT_CLASSES, BURST))
     client.sync(
         client.scheduler.lepton_client,
         id=client.id,
@@ -73,9 +76,16 @@ def install(
         prefixes=dict(prefixes or {}),
         classes=_shares(classes),
     )
-    client.sync(_register, client, Lanes(BURST, preempt=preempt))
-    client.sync(client.scheduler.lepton_ready, timeout_s=READY_S)
+    if is_new:
+        client.sync(_register, client, Lanes(BURST, preempt=preempt))
+        client.sync(client.scheduler.lepton_ready, timeout_s=READY_S)
     return Installed(client)
+
+
+def is_installed(client: Client, timeout_s: float = READY_S) -> bool:
+    """Whether the client's cluster has priorities."""
+    ask = client.scheduler.get_metadata
+    return bool(client.sync(ask, keys=[INSTALLED], default=False, callback_timeout=timeout_s))
 
 
 async def _register(client: Client, plugin: Priorities | Lanes) -> None:

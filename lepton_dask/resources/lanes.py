@@ -13,6 +13,9 @@ from lepton_dask.resources.classes import Classes
 
 PREFIX = "lepton-"
 WORKER_PLUGIN = "lepton-lanes"
+INSTALLED = "lepton-priorities"
+"""The scheduler's plugin, and what its metadata have where it is: Dask's own way to ask, without a
+message that a scheduler without it would complain of."""
 HELLO = "lepton-hello"
 """Worker to scheduler: its plugin is there; lanes may be sent."""
 SET_LANES = "lepton-set-lanes"

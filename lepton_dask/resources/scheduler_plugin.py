@@ -22,7 +22,7 @@ from lepton_dask.resources.classes import Classes, ClassShare, ImportanceLevel
 from lepton_dask.resources.fitness import unfit
 from lepton_dask.resources.guard import Guard, guarded, logger
 from lepton_dask.resources.identify import BY_NAME, Rules
-from lepton_dask.resources.lanes import BURST, HELLO, LANES_SET, lanes, restricted
+from lepton_dask.resources.lanes import BURST, HELLO, INSTALLED, LANES_SET, lanes, restricted
 from lepton_dask.resources.ledger import SENT, Ledger, quantile
 from lepton_dask.resources.seen import attach
 from lepton_dask.resources.status import ClassStatus, RunReport, Status
@@ -37,7 +37,7 @@ with its client's own work between them."""
 class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
     """Classes of work on this scheduler."""
 
-    name = "lepton-priorities"
+    name = INSTALLED
 
     def __init__(self, classes: Classes, burst: int = 1) -> None:
         self.burst = burst
@@ -84,6 +84,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         self._attached = attach(scheduler, self.status)
         self._ticking = PeriodicCallback(self.tick, TICK_MS)
         self._ticking.start()
+        scheduler.task_metadata[INSTALLED] = True
 
     def make_tasks(self, scheduler: Scheduler) -> Tasks:
         return Tasks(scheduler, self.ledger, self.rules, restricted(self.classes))
@@ -172,7 +173,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         if self.reason is None:
             self._push_lanes()
             self._enact.free_stranded()
-            self.act()
+            self._act_soon()
 
     # What follows from it
 
@@ -290,6 +291,7 @@ class Priorities(SchedulerPlugin):  # type: ignore[misc]  # distributed has no t
         self._ticking.stop()
         self._attached()
         scheduler = self._scheduler
+        scheduler.task_metadata.pop(INSTALLED, None)
         if hasattr(self, "_update_graph"):
             scheduler.stream_handlers["update-graph"] = self._update_graph
         self.give_up("uninstalled")

@@ -77,12 +77,12 @@ class Tasks:
             if finish == "waiting":
                 self._enter(key, self._scheduler.tasks[key], "", None)
             return
-        self._ledger.moved(record.name, start, finish)
+        now = monotonic()
+        self._ledger.moved(record.name, start, finish, now)
         if finish == "queued":
             self.enact.ready(record)
         elif finish in OVER:
             if start == SENT and finish == "memory":
-                now = monotonic()
                 self._ledger.ran(record.name, run_s, now - record.since, now)
             self._end(record, finish)
         elif start in OVER or start == "released":
@@ -116,7 +116,7 @@ class Tasks:
         record = Record(key, name, said, now, ts.priority, ts.resource_restrictions)
         self.records[key] = record
         self._waits(record)
-        self._ledger.moved(name, "new", ts.state)
+        self._ledger.moved(name, "new", ts.state, now)
         self.enact.place(ts, record, name in self.restricted)
         return record
 
@@ -169,7 +169,7 @@ class Tasks:
         """Gives a task a class if that is higher than its own; tells whether it was."""
         if higher(record.name, name) == record.name:
             return False
-        self._ledger.reclassed(record.name, name, ts.state)
+        self._ledger.reclassed(record.name, name, ts.state, monotonic())
         self._count_ahead_no_more(record)
         record.name = name
         self.enact.place(ts, record, name in self.restricted)

@@ -16,6 +16,7 @@ from typing import Any
 from distributed import Worker, WorkerPlugin
 from distributed.threadpoolexecutor import ThreadPoolExecutor
 from distributed.worker_state_machine import UnpauseEvent
+from tornado.ioloop import PeriodicCallback
 
 from lepton_dask.resources.lanes import (
     BURST,
@@ -29,13 +30,15 @@ from lepton_dask.resources.lanes import (
     WORKER_PLUGIN,
     lane,
 )
+from lepton_dask.resources.relief import EVERY_MS, relieve
 from lepton_dask.resources.softening import Softening
 
 EXECUTOR = "lepton-burst"
 
 
 class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
-    """Offers the lanes that the scheduler names, and starts critical tasks in them at once.
+    """Offers the lanes that the scheduler names, and starts critical tasks in them at once; looks
+    after its worker's memory.
 
     `burst` is how many tasks beyond its slots a worker runs at most. With `preempt`, tasks that may
     start again are asked to give way where no burst is left (`asked`, read by their threads).
@@ -60,9 +63,12 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             worker.executors[EXECUTOR] = ThreadPoolExecutor(
                 self.burst + worker.state.nthreads, thread_name_prefix="lepton-burst"
             )
+        self._looking = PeriodicCallback(self._look, EVERY_MS)
+        self._looking.start()
         worker.batched_send({"op": HELLO, "slots": worker.state.nthreads})
 
     def teardown(self, worker: Worker) -> None:
+        self._looking.stop()
         self._withdraw()
         self._softening.harden()
         for name in (SET_LANES, RAISE, SOFTEN):
@@ -70,6 +76,9 @@ class Lanes(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         pool = worker.executors.pop(EXECUTOR, None)
         if pool is not None:
             pool.shutdown(wait=False)
+
+    def _look(self) -> None:
+        relieve(self._worker)
 
     def set_lanes(self, lanes: Mapping[str, int], serial: int) -> None:
         """Offers these lanes and no others; tells the scheduler that it does."""

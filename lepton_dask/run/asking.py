@@ -10,6 +10,7 @@ from distributed import Client
 from lepton_dask.cluster import reach
 from lepton_dask.config.load import load_config
 from lepton_dask.errors import ClusterError, RunError
+from lepton_dask.resources.install import is_installed
 from lepton_dask.resources.status import Status
 from lepton_dask.run.kept_cluster import kept_cluster
 
@@ -43,6 +44,8 @@ def _kept_address() -> str:
 
 
 def ask(client: Client) -> Status | None:
-    """None where the scheduler has no priorities: to what it does not know, it answers nothing."""
+    """None where the scheduler has no priorities."""
+    if not is_installed(client, ANSWER_S):
+        return None
     answer = client.sync(client.scheduler.lepton_status, callback_timeout=ANSWER_S)
-    return cast("Status | None", answer)
+    return cast("Status", answer)

@@ -36,7 +36,6 @@ from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.preflight import Wants, check_cluster
 from lepton_dask.run.records import Records
 from lepton_dask.run.redacted import redacted
-from lepton_dask.run.relief import relieved
 from lepton_dask.run.steps import Running
 from lepton_dask.run.stop import stop_on_signals
 from lepton_dask.run.telling import telling
@@ -239,7 +238,6 @@ def started(
             emit(_warned(warning))
         install(session.client, classes=_classes(planned.config, scheduler))
         check_cluster(session.client, _wants(planned), [str(planned.project)])
-        stack.enter_context(relieved(session.client))
         redactor = Redactor(planned.secrets)
         tell = stack.enter_context(
             telling(session.client, planned.loaded.pipeline.name, redactor.text)

@@ -15,10 +15,9 @@ from contextlib import contextmanager, suppress
 
 from distributed import Client
 
-from lepton_dask.errors import ClusterError
 from lepton_dask.events import Event, Iterated, Listener, StepStarted
+from lepton_dask.resources.install import is_installed
 from lepton_dask.resources.status import RunReport
-from lepton_dask.run.asking import ask
 
 TELL_EVERY_S = 0.25
 ANSWER_S = 2.0
@@ -159,8 +158,8 @@ def telling(
 
 def _is_listened_to(client: Client) -> bool:
     try:
-        return ask(client) is not None
-    except (ClusterError, OSError, TimeoutError):
+        return is_installed(client, ANSWER_S)
+    except (OSError, TimeoutError):
         return False
 
 
