@@ -18,6 +18,7 @@ from processes import stock_scheduler
 from statuses import busy
 
 import lepton_dask.resources
+from lepton_dask.resources.lanes import INSTALLED
 from lepton_dask.resources.seen import attach
 from lepton_dask.resources.status import RunReport, Status
 
@@ -35,6 +36,7 @@ class Showing(SchedulerPlugin):
 
     async def start(self, scheduler: Scheduler) -> None:
         self.attached = attach(scheduler, self.status)
+        scheduler.task_metadata[INSTALLED] = True
         scheduler.handlers["lepton_status"] = self.status
         scheduler.handlers["lepton_report"] = self.report
 

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -153,6 +154,22 @@ def test_one_shard_a_worker_thread_and_the_chunks_themselves_are_let_go(client):
     assert not client.who_has().get(chunk)
     sums = Sweeps(dispatch, shards, model()).sums(Query(np.zeros(13)))
     assert sums.weight > 0
+
+
+def test_passes_run_where_their_shards_lie_however_busy_that_worker_is():
+    # Shards as small as these Dask steals, by what moving and waiting would cost.
+    with dask.config.set({"distributed.scheduler.work-stealing": False}), cluster() as client:
+        shards = Shards.place(Dispatch(client), design(client, make_block(rows=700)))
+        sweeps = Sweeps(Dispatch(client), shards, model())
+        first = client.who_has(list(shards.futures))
+        [busy] = first[shards.futures[0].key]
+        others = client.map(
+            time.sleep, [0.02] * 60, workers=[busy], priority=1, key="other", pure=False
+        )
+        for _ in range(4):
+            sweeps.column_sums()
+        assert client.who_has(list(shards.futures)) == first
+        client.cancel(others)
 
 
 def test_results_of_passes_are_let_go(client):
