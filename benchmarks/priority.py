@@ -30,7 +30,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -222,7 +222,7 @@ def agree(load: Load, answers: Mapping[str, Any]) -> dict[str, str | None]:
 
 def measured(load: Load, arm: str) -> Run:
     """One run of an arm; unloaded and plain Dask come first, for the others' ratios."""
-    with Cluster(load.threads, reserved=arm == STATIC) as cluster:
+    with closing(Cluster(load.threads, reserved=arm == STATIC)) as cluster:
         cluster.client.run(warm)
         if arm in (PLUGIN, *WITHOUT):
             with patch.dict(vars(INSTALL), WITHOUT.get(arm, {})):

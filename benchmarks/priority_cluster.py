@@ -18,7 +18,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from distributed import Client, SchedulerPlugin
@@ -64,7 +63,7 @@ class Recorder(SchedulerPlugin):
 
 
 class Cluster:
-    """`with Cluster([2, 2]) as cluster`: a scheduler, workers of so many threads, and a client.
+    """`with closing(Cluster([2, 2])) as cluster`: a scheduler, workers of so many threads, and a client.
 
     `reserved` gives the resource `bulk` to all slots but one.
     """
@@ -119,17 +118,6 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-
-    def __enter__(self) -> Cluster:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def slot_use(

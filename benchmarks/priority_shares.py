@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,7 @@ def _submitted(client: Any, count: int, log: str) -> list[Any]:
 
 @contextmanager
 def _installed(classes: Classes) -> Iterator[tuple[Cluster, Any]]:
-    with Cluster(THREADS) as cluster:
+    with closing(Cluster(THREADS)) as cluster:
         yield cluster, install(cluster.client, classes=classes)
 
 

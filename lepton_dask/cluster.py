@@ -25,10 +25,10 @@ from distributed.utils import silence_logging_cmgr
 
 from lepton_dask.config.cluster import AddressCluster, LocalCluster, TlsFiles
 from lepton_dask.config.load import LoadedConfig
+from lepton_dask.dask_settings import SETTINGS, settings
 from lepton_dask.errors import ClusterError, LeptonError, Mistake, UserError
 
 LOOPBACK = "127.0.0.1"
-MEMORY_RESOURCE = "memory"
 POLL_S = 1.0
 """How often a session looks at its cluster, and how long it gives it to answer."""
 DIAL_S = 5.0
@@ -38,33 +38,6 @@ GRACE_S = 1.0
 somebody's function may take, is killed then; Dask would give it five seconds."""
 LOG_LEVEL = logging.CRITICAL
 """For Dask's own logs: they repeat with tracebacks, and bury, what a run says in one sentence."""
-SETTINGS = {
-    # The default 15 s forgets a worker whose second death falls into it: a run that loses
-    # workers now and then would shrink to nothing.
-    "distributed.deploy.lost-worker-timeout": "1h",
-    "distributed.worker.use-file-locking": False,
-    "distributed.admin.large-graph-warning-threshold": "1GiB",
-    # Looking at itself costs a local cluster, which shares its processors with the work, a tenth of
-    # them: the dashboard shows the same at a slower pace.
-    "distributed.admin.system-monitor.interval": "2s",
-    "distributed.admin.system-monitor.disk": False,
-    "distributed.admin.tick.interval": "100ms",
-    "distributed.worker.memory.monitor-interval": "250ms",
-    "distributed.worker.profile.interval": "50ms",
-    # Dask has every worker give back what it frees at once, and so take and clear new pages for
-    # each array and each piece of a file: a third of the processor time that preparing takes.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
-}
-
-SMALL_BYTES = 1e9
-SMALL_SETTINGS = {
-    # In a worker with less memory than this, what is kept for the next request is what Dask pauses
-    # it for. Of 533 MB one held 60 so, after all that Python and the compiler need.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 20,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 1 << 20,
-    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 2,
-}
 
 
 class Session:
@@ -188,7 +161,7 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
     with (
         tempfile.TemporaryDirectory(prefix="lepton-", ignore_cleanup_errors=True) as scratch,
         # The scheduler takes its scratch folder from here alone, the workers too.
-        dask.config.set({**_settings(config), "temporary-directory": scratch}),
+        dask.config.set({**settings(_memory_bytes(config)), "temporary-directory": scratch}),
     ):
         with _interrupts_held_back():
             cluster = distributed.LocalCluster(
@@ -198,7 +171,6 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
                 host=LOOPBACK,
                 dashboard_address=_free_address(dashboard),
                 silence_logs=LOG_LEVEL,
-                resources={MEMORY_RESOURCE: _memory_bytes(config)},
             )
         try:
             with Client(cluster) as client:
@@ -212,11 +184,6 @@ def _started(config: LocalCluster, dashboard: str) -> Iterator[Client]:
 async def _end_workers(cluster: distributed.LocalCluster) -> None:
     """What is left of a task is for nobody: the session is over."""
     await asyncio.gather(*(each.close(timeout=GRACE_S) for each in cluster.workers.values()))
-
-
-def _settings(config: LocalCluster) -> dict[str, object]:
-    small = _memory_bytes(config) < SMALL_BYTES
-    return {**SETTINGS, **SMALL_SETTINGS} if small else {**SETTINGS}
 
 
 def _memory_bytes(config: LocalCluster) -> float:

@@ -2,7 +2,7 @@
 
 installed = install(client)          # once, by anyone who uses the cluster
 with priority("critical"):           # around compute, persist, submit or map
-    answer = frame.sum().compute()
+    answer = total.compute()
 installed.status()
 """
 

@@ -24,7 +24,7 @@ def priority(
     own priority of the class counts. Raises ValueError for what is no level.
 
     >>> with priority("critical"):  # doctest: +SKIP
-    ...     total = frame.sum().compute()
+    ...     answer = total.compute()
     """
     level_number(importance)
     if urgency is not None:

@@ -204,7 +204,8 @@ def placed_error(error: BaseException, planned: PlannedRun, redactor: Redactor) 
     """The error without secrets; a mistake that the data showed, with its place in the pipeline's
     file."""
     if isinstance(error, UserError):
-        error = UserError(map(planned.loaded.document.locate, error.mistakes))
+        document = planned.loaded.document
+        error = UserError(in_order(map(document.locate, error.mistakes), document.file))
     return redacted(error, redactor) if isinstance(error, LeptonError) else error
 
 

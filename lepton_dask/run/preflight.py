@@ -13,10 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import cloudpickle
+from dask.utils import format_bytes
 from distributed import Client
 
 from lepton_dask.errors import ClusterError, DocumentPath, Mistake, RunError, UserError
-from lepton_dask.resources.lanes import PREFIX
+from lepton_dask.resources.lanes import MEMORY, PREFIX
 from lepton_dask.run import worker_probe
 
 ANSWER_S = 30.0
@@ -115,14 +116,17 @@ def _resource_mistakes(
         if amount > most:
             every = {each for worker in workers for each in worker["resources"]}
             offered = sorted(each for each in every if not each.startswith(PREFIX))
+            tell = format_bytes if name == MEMORY else "{:g}".format
             found = (
-                f"asks for {amount:g}, and no worker offers more than {most:g}"
+                f"asks for {tell(amount)}, and no worker offers more than {tell(most)}"
                 if most
                 else f"no worker offers it (offered: {', '.join(offered) or 'nothing'})"
             )
-            mistakes.append(
-                Mistake(at, found, "start workers with --resources, or ask for less", at_key=True)
+            more = (
+                "give workers more memory" if name == MEMORY else "start workers with --resources"
             )
+            fix = f"{more}, or ask for less"
+            mistakes.append(Mistake(at, found, fix, at_key=True))
     return mistakes
 
 
