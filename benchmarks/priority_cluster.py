@@ -63,7 +63,7 @@ class Recorder(SchedulerPlugin):
 
 
 class Cluster:
-    """`with closing(Cluster([2, 2])) as cluster`: a scheduler, workers of so many threads, and a client.
+    """A scheduler, workers of so many threads each, and a client; for `closing`.
 
     `reserved` gives the resource `bulk` to all slots but one.
     """
