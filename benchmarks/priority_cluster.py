@@ -52,6 +52,7 @@ class Recorder(SchedulerPlugin):
                     where = more.get("worker", "")
                     self.ran.append((str(key), where, each["start"], each["stop"]))
 
+    # The names of arguments are the hooks' own, by which the scheduler gives them.
     def add_worker(self, scheduler: Any, worker: str) -> None:  # noqa: ARG002
         self.changes.append((time.time(), "come", worker))
 

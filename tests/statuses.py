@@ -22,7 +22,7 @@ def class_status(**values: float | None) -> ClassStatus:
         "latency_p50_s": None,
         "latency_p99_s": None,
     }
-    return {**idle, **values}  # type: ignore[typeddict-item]
+    return {**idle, **values}  # type: ignore[typeddict-item]  # of keys by name mypy sees no type
 
 
 def run_status(name: str, losses: list[float]) -> RunStatus:

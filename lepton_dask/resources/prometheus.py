@@ -8,9 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from lepton_dask.resources.status import ClassStatus, RunStatus, Status, WorkerStatus
 
+Figure = Literal[
+    "weight",
+    "reserve",
+    "minimum",
+    "maximum",
+    "demand",
+    "share",
+    "used",
+    "running",
+    "waiting",
+    "done",
+]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Sample = tuple[dict[str, str], float]
@@ -58,8 +71,8 @@ def _of_the_scheduler(status: Status) -> Iterator[Metric]:
 
 
 def _of_classes(classes: dict[str, ClassStatus]) -> Iterator[Metric]:
-    def each(value: str) -> list[Sample]:
-        return [({"class": name}, found[value]) for name, found in classes.items()]  # type: ignore[literal-required]
+    def each(figure: Figure) -> list[Sample]:
+        return [({"class": name}, found[figure]) for name, found in classes.items()]
 
     latencies = [
         ({"class": name, "quantile": quantile}, seconds)
@@ -80,7 +93,7 @@ def _of_classes(classes: dict[str, ClassStatus]) -> Iterator[Metric]:
     yield _gauge("lepton_class_running_tasks", "Tasks that run.", each("running"))
     yield _gauge("lepton_class_waiting_tasks", "Tasks that wait.", each("waiting"))
     yield _counter("lepton_class_done_tasks_total", "Tasks done.", each("done"))
-    yield _gauge("lepton_class_latency_seconds", "From ready to done, recently.", latencies)
+    yield _gauge("lepton_class_latency_seconds", "From submission to done, recently.", latencies)
 
 
 def _of_workers(workers: list[WorkerStatus]) -> Iterator[Metric]:
