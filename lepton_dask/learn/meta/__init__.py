@@ -1,0 +1,1 @@
+"""Learning from many groups what a new group needs only a few rows to adapt to."""
