@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.component import Component
+from lepton_dask.learn.layers import Layer, through
 from lepton_dask.matrix import Floats
 
 MetaLoss = Literal["squared", "logistic"]
@@ -106,7 +107,7 @@ class GroupedRows(NamedTuple):
 
 
 class Held(Protocol):
-    """What a worker holds of its groups: their rows, or sums over them. Parts of one group merge."""
+    """What a worker holds of its groups: their rows, or sums over them. Parts of a group merge."""
 
     @property
     def names(self) -> tuple[Label, ...]: ...
@@ -115,13 +116,6 @@ class Held(Protocol):
 
     @classmethod
     def merged(cls, parts: Sequence[Self]) -> Self: ...
-
-
-class Layer(NamedTuple):
-    """h -> max(0, h'weight + bias); weight (I, O), bias (O,)."""
-
-    weight: Floats
-    bias: Floats
 
 
 @dataclass(frozen=True)
@@ -135,10 +129,7 @@ class Adapted:
 
     def linear(self, x: Floats) -> Floats:
         """z (n,) of rows x (n, D)."""
-        h = x
-        for layer in self.hidden:
-            h = np.maximum(h @ layer.weight + layer.bias, 0.0)
-        z: Floats = h @ self.coefficients + self.intercept
+        z: Floats = through(self.hidden, x) @ self.coefficients + self.intercept
         return z
 
 
