@@ -13,7 +13,10 @@ from lepton_dask.learn.meta.pointwise import derivatives, values
 from lepton_dask.learn.meta.tasks import Places, Tasks
 from lepton_dask.matrix import Floats
 
-MAX_HALVINGS = 12
+MAX_HALVINGS = 24
+
+ROUNDING = 1e-12
+"""A loss is worse where it is larger by more than this share of it."""
 
 
 class InnerStep(NamedTuple):
@@ -100,15 +103,16 @@ def _guarded(
     1, 1/2, 1/4 ... that does not make its loss worse, or 0."""
     scale = np.ones((len(step), 1))
     end = theta - step
+    most = before * (1.0 + ROUNDING)
     after = mean_losses(network, loss, end, tasks)
-    worse = np.flatnonzero(~(after <= before))  # what is no number is worse
+    worse = np.flatnonzero(~(after <= most))  # what is no number is worse
     for _ in range(MAX_HALVINGS):
         if not len(worse):
             return end, scale
         scale[worse] /= 2
         end[worse] = _origin(theta, worse) - scale[worse] * step[worse]
         after = mean_losses(network, loss, end[worse], tasks.take(worse))
-        worse = worse[~(after <= before[worse])]
+        worse = worse[~(after <= most[worse])]
     scale[worse] = 0.0
     end[worse] = _origin(theta, worse)
     return end, scale
