@@ -65,7 +65,7 @@ def test_the_gradient_is_exact_also_where_a_step_was_halved():
     algorithm = Maml(hidden=(8, 6), inner_rate=3.0)
     setting, support = setting_of(), make_tasks(4, 5)
     theta = algorithm.first(setting, np.random.default_rng(3))
-    _, [step] = descend(algorithm.network(setting), "squared", theta, 3.0, [support])
+    _, step = descend(algorithm.network(setting), "squared", theta, 3.0, support)
     assert (step.scale < 1).any()
     assert_exact(algorithm, "squared", theta)
 
@@ -119,6 +119,7 @@ def test_reptile_goes_towards_where_descent_ends():
     setting, support, query = setting_of(), make_tasks(4, 5), make_tasks(4, 10, seed=1)
     theta = algorithm.first(setting, np.random.default_rng(3))
     gradient = algorithm.gradient(setting, theta, support, query)
-    batches = [support, query.columns(slice(0, 5))]
-    ends, _ = descend(algorithm.network(setting), "squared", theta, 0.1, batches)
+    ends = theta
+    for batch in (support, query.columns(slice(0, 5))):
+        ends, _ = descend(algorithm.network(setting), "squared", ends, 0.1, batch)
     np.testing.assert_allclose(theta - 0.2 * gradient, ends.mean(axis=0), rtol=1e-10)

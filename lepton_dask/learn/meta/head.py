@@ -73,9 +73,9 @@ def fit_heads(loss: MetaLoss, prior: HeadPrior, phi: Floats, y: Floats, weight: 
 
     Squared loss: one Newton step from the mean is the ridge solution,
     v = m + (Phi' W Phi + P)^-1 Phi' W (y - Phi m) (Bertinetto and others: Meta-learning with
-    differentiable closed-form solvers, ICLR 2019, equation 6; around a learnt mean: Harrison,
+    differentiable closed-form solvers, ICLR 2019, section 3.2; around a learnt mean: Harrison,
     Sharma, Pavone: Meta-learning priors for efficient online Bayesian regression, WAFR 2018,
-    equation 6). Logistic: Newton's method to the minimum, a step halved where it does not descend.
+    section 3). Logistic: Newton's method to the minimum, a step halved where it does not descend.
     """
     v = np.repeat(prior.mean[None], len(phi), axis=0)
     by_z = derivatives(loss, y, _apply(phi, v))

@@ -46,26 +46,30 @@ def task_gradient(network: Network, loss: MetaLoss, theta: Floats, tasks: Tasks)
 
 
 def descend(
-    network: Network, loss: MetaLoss, theta: Floats, rates: Floats | float, batches: Sequence[Tasks]
-) -> tuple[Floats, list[InnerStep]]:
-    """Every task's parameters (T, P) after a gradient step on each of the batches, from theta (P,)
-    or (T, P), with rates (P,) or one for all.
+    network: Network, loss: MetaLoss, theta: Floats, rates: Floats | float, tasks: Tasks
+) -> tuple[Floats, InnerStep]:
+    """Every task's parameters (T, P) after a gradient step on its loss, from theta (P,) or (T, P),
+    with rates (P,) or one for all.
 
-    A step is guarded: where a task's loss gets worse or is not finite, its step is halved, up to
+    The step is guarded: where a task's loss gets worse or is not finite, its step is halved, up to
     MAX_HALVINGS times, and then left out. So it is safe however large the rates are.
     """
-    steps = []
-    for tasks in batches:
-        theta, step = _descended(network, loss, theta, rates, tasks)
-        steps.append(step)
-    return theta, steps
+    done = network.forward(theta, tasks.x)
+    z = done.out[..., 0]
+    by_z = derivatives(loss, tasks.y, z)
+    back = network.backward(done, (tasks.shares * by_z.slope)[..., None])
+    gradient = network.gradient(done, back.deltas)
+    before = _means(tasks.shares, values(loss, tasks.y, z))
+    end, scale = _guarded(network, loss, theta, rates * gradient, tasks, before)
+    curvature = (tasks.shares * by_z.curvature)[..., None]
+    return end, InnerStep(done, back, curvature, gradient, scale)
 
 
 def back_through(
     network: Network, rates: Floats | float, steps: Sequence[InnerStep], slope: Floats
 ) -> tuple[Floats, Floats]:
     """From dJ/dtheta_t (T, P) after the steps to dJ/dtheta (P,) before them and dJ/drates (P,),
-    summed over the tasks, exactly: second order. The steps began at one theta of all tasks.
+    summed over the tasks, exactly: second order. All tasks' steps began at one theta (P,).
 
     With theta' = theta - c r g(theta), element by element in r, and H the Hessian of which g is the
     gradient: dJ/dtheta = v - H (c r v), dJ/dr = -c g v, where v = dJ/dtheta' (Finn and others:
@@ -79,21 +83,6 @@ def back_through(
         product = network.hessian_product(step.done, step.back, step.curvature, rates * scaled)
         slope = slope - product if product.ndim == 2 else slope.sum(axis=0) - product
     return slope, by_rates
-
-
-def _descended(
-    network: Network, loss: MetaLoss, theta: Floats, rates: Floats | float, tasks: Tasks
-) -> tuple[Floats, InnerStep]:
-    done = network.forward(theta, tasks.x)
-    z = done.out[..., 0]
-    by_z = derivatives(loss, tasks.y, z)
-    back = network.backward(done, (tasks.shares * by_z.slope)[..., None])
-    gradient = network.gradient(done, back.deltas)
-    step = rates * gradient
-    before = _means(tasks.shares, values(loss, tasks.y, z))
-    end, scale = _guarded(network, loss, theta, step, tasks, before)
-    curvature = (tasks.shares * by_z.curvature)[..., None]
-    return end, InnerStep(done, back, curvature, gradient, scale)
 
 
 def _guarded(
