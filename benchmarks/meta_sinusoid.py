@@ -56,9 +56,9 @@ class Contender:
 
 
 CONTENDERS = (
-    Contender(Maml(), 120, (1.13, 0.85, 0.71)),
-    Contender(MetaSgd(), 120, (0.85, 0.60, 0.47)),
-    Contender(RidgeHead(), 40, (0.30, 0.03, 0.02)),
+    Contender(Maml(), 60, (1.13, 0.85, 0.71)),
+    Contender(MetaSgd(), 60, (0.85, 0.60, 0.47)),
+    Contender(RidgeHead(), 60, (0.30, 0.03, 0.02)),
 )
 
 
