@@ -166,7 +166,7 @@ def run(
     if as_json:
         print_json(redactor.document(documents.outcome(outcome)))
     else:
-        for table in tables.scores(outcome):
+        for table in (*tables.comparisons(outcome), *tables.scores(outcome)):
             stdout_console().print(table)
         print(outcome.folder)
     raise typer.Exit(outcome.exit_code)
