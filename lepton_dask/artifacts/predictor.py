@@ -255,8 +255,8 @@ class Model:
     def _linear(self, rows: Rows) -> Floats:
         if self.hidden:
             x = expanded(rows.dense, rows.codes, self.prepared.levels)
-            z: Floats = through(self.hidden, x) @ self.coefficient_array
-            return z + np.asarray(self.intercept)
+            z: Floats = through(self.hidden, x) @ self.coefficient_array + self.intercept
+            return z
         start = rows.dense.shape[1]
         linear: Floats = rows.dense @ self.coefficient_array[:start] + np.asarray(self.intercept)
         for q, levels in enumerate(self.prepared.levels):

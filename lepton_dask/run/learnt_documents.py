@@ -63,7 +63,7 @@ def inference(estimates: Sequence[Estimate]) -> str:
 
 
 def rounds(learnt: Learnt) -> str:
-    """history.csv of a step that learns from groups: a line for each round, the start among them."""
+    """history.csv of a model learnt from groups: a line for each round, the start among them."""
     return _csv(
         ROUNDS,
         (

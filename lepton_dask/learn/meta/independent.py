@@ -76,7 +76,7 @@ class Independent(MetaAlgorithm[Location, GroupStatistics, Floats]):
         seed: int,  # noqa: ARG002 - nothing is drawn
     ) -> Floats:
         """The sums of w and of w y."""
-        return np.array([held.weight.sum(), held.moment.sum()])
+        return np.array([held.weight.sum(), held.moment[:, 0].sum()])
 
     def combine(
         self,
