@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from lepton_dask.artifacts.frames import Frame, InputColumn, ReadFrame, read_fra
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.replay import ReplayStep, Tables, play
 from lepton_dask.artifacts.stored_prior import StoredPrior
-from lepton_dask.data.groups import group_names
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.meta.base import Adapted, GroupedRows, MetaLoss, Setting
 from lepton_dask.learn.meta.choice import STORED
@@ -65,6 +64,8 @@ def adapt(model: Model, rows: Frame, tables: Mapping[str, Frame] | None = None) 
     several groups, and where no row is left.
     """
     prior = prior_of(model)
+    if hasattr(rows, "keys") and prior.group in rows.keys():  # noqa: SIM118 - a Frame need not be iterable
+        check_one_group(prior, np.asarray(rows[prior.group], dtype=object))
     given = read_frame(rows, prior.inputs, model.missing_values)
     return adapt_rows(model, given, model.read_tables(tables))
 
@@ -102,19 +103,21 @@ def with_output(model: Model, adapted: Adapted) -> Model:
     )
 
 
+def check_one_group(prior: StoredPrior, values: Iterable[Any]) -> None:
+    """Raises UserError where the values of the column that tells groups apart are several."""
+    present = sorted({str(value) for value in values if value is not None and value == value})
+    if len(present) > 1:
+        found = (
+            f"the rows are of {len(present)} groups of '{prior.group}': "
+            f"'{present[0]}', '{present[1]}'{', ...' if len(present) > 2 else ''}"
+        )
+        raise UserError([Mistake((prior.group,), found, "give the rows of one")])
+
+
 def _rows_of_one_group(
     model: Model, prior: StoredPrior, given: ReadFrame, tables: Tables
 ) -> GroupedRows:
     frame = play(prior.replay, given, tables).frame
-    if prior.group in frame.columns:
-        owner, names = group_names(frame.columns[prior.group])
-        present = sorted({names[place] for place in np.unique(owner) if place >= 0})
-        if len(present) > 1:
-            found = (
-                f"the rows are of {len(present)} groups of '{prior.group}': "
-                f"'{present[0]}', '{present[1]}'" + (" ..." if len(present) > 2 else "")
-            )
-            raise UserError([Mistake((prior.group,), found, "give the rows of one")])
     learnable = model.prepared.learnable(frame.columns)
     usable = learnable.usable.copy()
     usable[list(frame.problems)] = False

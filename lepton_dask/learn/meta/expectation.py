@@ -75,9 +75,7 @@ def random_columns(random: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.flatnonzero(random)
 
 
-def posterior(
-    prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]
-) -> Posterior:
+def posterior(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Posterior:
     """Of each group's u, from its sums. A group without rows has the prior's."""
     root = covariance_root(prior.Sigma[np.ix_(columns, columns)])
     own = sums.gram[:, columns[:, None], columns]
@@ -101,14 +99,10 @@ def covariance_root(covariance: Floats) -> Floats:
     return np.asarray(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def expected(
-    prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]
-) -> Expected:
+def expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Expected:
     """The sums over the groups that have rows."""
     seen = np.flatnonzero(sums.weight > 0)
-    return Expected.added(
-        [_expected(prior, part, columns) for part in _pieces(sums, seen)]
-    )
+    return Expected.added([_expected(prior, part, columns) for part in _pieces(sums, seen)])
 
 
 def _pieces(sums: GroupStatistics, groups: NDArray[np.intp]) -> Iterator[GroupStatistics]:
@@ -117,9 +111,7 @@ def _pieces(sums: GroupStatistics, groups: NDArray[np.intp]) -> Iterator[GroupSt
         yield sums.take(groups[first : first + GROUPS])
 
 
-def _expected(
-    prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]
-) -> Expected:
+def _expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Expected:
     mean, covariance = posterior(prior, sums, columns)
     second = covariance + mean[:, :, None] * mean[:, None, :]
     crossing = sums.gram[:, :, columns]

@@ -1,5 +1,4 @@
-"""The linear model whose coefficients differ between groups, with a distribution learnt from them.
-"""
+"""The linear model whose coefficients differ between groups, with a distribution learnt from them."""
 
 from __future__ import annotations
 
@@ -81,9 +80,7 @@ class HierarchicalLinear(MetaAlgorithm[NormalPrior, GroupStatistics | GroupedRow
         old, new = _flat(before), _flat(after)
         return bool(np.linalg.norm(new - old) <= self.tolerance * np.linalg.norm(new))
 
-    def adapt(
-        self, setting: Setting, prior: NormalPrior, rows: GroupedRows
-    ) -> tuple[Adapted, ...]:
+    def adapt(self, setting: Setting, prior: NormalPrior, rows: GroupedRows) -> tuple[Adapted, ...]:
         columns = random_columns(setting.random)
         if setting.loss == "squared":
             sums = GroupStatistics.of_rows(rows)

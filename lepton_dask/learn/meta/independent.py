@@ -93,9 +93,7 @@ class Independent(MetaAlgorithm[Location, GroupStatistics, Floats]):
     def has_converged(self, before: Location, after: Location) -> bool:
         return before == after
 
-    def adapt(
-        self, setting: Setting, prior: Location, rows: GroupedRows
-    ) -> tuple[Adapted, ...]:
+    def adapt(self, setting: Setting, prior: Location, rows: GroupedRows) -> tuple[Adapted, ...]:
         if setting.loss == "logistic":
             return _logistic(prior.location, rows)
         bounds = zip(rows.starts[:-1], rows.starts[1:], strict=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lepton_dask.learn.links import LOGIT
 from lepton_dask.learn.meta.base import GroupedRows
-from lepton_dask.learn.meta.expectation import covariance_root, whitened
+from lepton_dask.learn.meta.expectation import covariance_root
 from lepton_dask.learn.meta.normal_prior import NormalPrior
 from lepton_dask.learn.meta.padded import Padded, padded
 from lepton_dask.learn.meta.statistics import GroupStatistics, zeros

@@ -26,11 +26,16 @@ class NormalPrior:
     sigma: float
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return {"m": self.m, "Sigma": self.Sigma, "sigma": np.array(self.sigma)}
+        # Not by these names: there are disks that take Sigma.npy and sigma.npy for one file.
+        return {
+            "mean": self.m,
+            "covariance": self.Sigma,
+            "residual_sd": np.array(self.sigma),
+        }
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> NormalPrior:
-        return cls(arrays["m"], arrays["Sigma"], float(arrays["sigma"]))
+        return cls(arrays["mean"], arrays["covariance"], float(arrays["residual_sd"]))
 
 
 def random_prior(setting: Setting, seed: int) -> NormalPrior:
