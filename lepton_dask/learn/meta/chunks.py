@@ -6,7 +6,7 @@ A chunk may lie here or on a worker; the functions that look at one are the same
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ from lepton_dask.learn.meta.base import GroupedRows, Held, Label, Setting
 from lepton_dask.learn.meta.groups import AnyAlgorithm, Groups, LocalGroups, in_parts
 from lepton_dask.learn.meta.held_out import sampled
 from lepton_dask.learn.meta.scaling import Scaling, TargetSums
-from lepton_dask.learn.meta.spread import SpreadGroups, merged_held
+from lepton_dask.learn.meta.spread import SpreadGroups
 
 
 class GroupFacts(NamedTuple):
@@ -55,10 +55,14 @@ class GroupedChunk(NamedTuple):
 @dataclass(frozen=True)
 class Sides:
     """The groups on the two sides of learning: those that are learnt from, and those that are held
-    out; None where these are not among the rows."""
+    out, none where these are not among the rows."""
 
     training: Groups
-    held_out: Groups | None
+    held_out: Groups
+
+    def joined(self, other: Sides) -> Sides:
+        """The groups of both."""
+        return Sides(self.training.joined(other.training), self.held_out.joined(other.held_out))
 
 
 class Chunks(Protocol):
@@ -169,23 +173,3 @@ def held_of(
     return [
         algorithm.keep(setting, part) for side in sides for part in in_parts(side, algorithm.parts)
     ]
-
-
-@dataclass(frozen=True)
-class JoinedGroups:
-    """Groups of several kinds of places, part by part; a group is in one of them alone."""
-
-    members: Sequence[Groups]
-
-    def work(self, algorithm: AnyAlgorithm, setting: Setting, prior: Any, seed: int) -> list[Any]:
-        return [
-            message
-            for groups in self.members
-            for message in groups.work(algorithm, setting, prior, seed)
-        ]
-
-
-def joined_locally(one: LocalGroups, other: LocalGroups) -> LocalGroups:
-    """Part by part; what both hold of a group is merged."""
-    pairs = zip(one.held, other.held, strict=True)
-    return LocalGroups(tuple(merged_held(pair) for pair in pairs))

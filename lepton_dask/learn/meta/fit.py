@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.errors import RunError
 from lepton_dask.learn.meta.base import GroupedRows, Label, Setting
-from lepton_dask.learn.meta.chunks import Chunks, GroupFacts, JoinedGroups, Sides
-from lepton_dask.learn.meta.groups import Groups
-from lepton_dask.learn.meta.held_out import MOST_QUERIED, choose_held_out
+from lepton_dask.learn.meta.chunks import Chunks, GroupFacts, Sides
+from lepton_dask.learn.meta.held_out import MOST_QUERIED, choose_held_out, sampled
 from lepton_dask.learn.meta.learning import MetaFit, learn_from_groups
 from lepton_dask.learn.meta.loop import Round, Rules
 from lepton_dask.learn.meta.meta_train import MetaTrain
@@ -22,14 +23,24 @@ from lepton_dask.suggest import counted
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was learnt, of what, and in which units. `groups` are those that were learnt from, with
-    what is held of them; `judged` the rows of those that were held out."""
+    """What was learnt, of what, and in which units.
 
+    meta      what was asked for, and the `seed`
+    sides     what is held of the groups that were learnt from, and of those held out
+    judged    the rows of the held-out groups, reduced as all are
+    refits    whether the held-out groups are among those of the training rows
+    counts    the rows of every group of the training rows
+    unusable  how many rows could not be used, by the reason
+    """
+
+    meta: MetaTrain
+    seed: int
     setting: Setting
     scaling: Scaling
     fit: MetaFit
     sides: Sides
     judged: GroupedRows
+    refits: bool
     counts: Mapping[Label, int]
     unusable: Mapping[str, int]
 
@@ -42,6 +53,10 @@ class HeldOut:
     are_training: bool
 
 
+Heard = Callable[[Round], None]
+Check = Callable[[], None]
+
+
 def fit_chunks(
     meta: MetaTrain,
     features: tuple[str, ...],
@@ -50,8 +65,8 @@ def fit_chunks(
     validation: Chunks | None,
     seed: int,
     *,
-    on_round: Callable[[Round], None] = lambda _: None,
-    check: Callable[[], None] = lambda: None,
+    on_round: Heard = lambda _: None,
+    check: Check = lambda: None,
 ) -> Fitted:
     """Holds groups out, learns from the others until those say to stop, compares, keeps the best.
 
@@ -60,25 +75,85 @@ def fit_chunks(
     facts = training.facts()
     held = held_out(meta, facts, validation, seed)
     scaling = Scaling.of(meta.loss, facts.sums)
-    units = scaling.scale if meta.loss == "squared" else 1.0
     setting = Setting(features, meta.loss, random, meta.all_shots)
     where = training if held.are_training or validation is None else validation
-    most = meta.all_shots[-1] + MOST_QUERIED
-    judged = where.sample(held.names, scaling, most, seed)
+    judged = where.sample(held.names, scaling, _most(meta), seed)
     sides = training.sides(meta.chosen, setting, scaling, held.names)
+    fit = _learn(meta, seed, setting, scaling, sides, judged, held.are_training, on_round, check)
+    return Fitted(
+        meta,
+        seed,
+        setting,
+        scaling,
+        fit,
+        sides,
+        judged,
+        held.are_training,
+        facts.counts,
+        facts.unusable,
+    )
+
+
+def fit_more(
+    fitted: Fitted, chunks: Chunks, *, on_round: Heard = lambda _: None, check: Check = lambda: None
+) -> Fitted:
+    """Learns on from what was learnt, with more rows: of groups that are known, or of new ones, of
+    which a share is held out too. Units stay as they are."""
+    meta, scaling, setting, seed = fitted.meta, fitted.scaling, fitted.setting, fitted.seed
+    facts = chunks.facts()
+    new = {name: count for name, count in facts.counts.items() if name not in fitted.counts}
+    more = choose_held_out(new, meta.held_out, meta.all_shots[0] + 1, seed, spare=2)
+    names = frozenset(fitted.judged.names) | more
+    sample = chunks.sample(names, scaling, _most(meta), seed)
+    judged = sampled(GroupedRows.merged([fitted.judged, sample]), _most(meta), seed)
+    sides = fitted.sides.joined(chunks.sides(meta.chosen, setting, scaling, names))
+    fit = _learn(
+        meta,
+        seed,
+        setting,
+        scaling,
+        sides,
+        judged,
+        fitted.refits,
+        on_round,
+        check,
+        start=fitted.fit.own,
+    )
+    counts = dict(Counter(fitted.counts) + Counter(facts.counts))
+    unusable = dict(Counter(fitted.unusable) + Counter(facts.unusable))
+    return replace(fitted, fit=fit, sides=sides, judged=judged, counts=counts, unusable=unusable)
+
+
+def _learn(
+    meta: MetaTrain,
+    seed: int,
+    setting: Setting,
+    scaling: Scaling,
+    sides: Sides,
+    judged: GroupedRows,
+    refits: bool,
+    on_round: Heard,
+    check: Check,
+    start: Any = None,
+) -> MetaFit:
+    units = scaling.scale if meta.loss == "squared" else 1.0
     fit = learn_from_groups(
         meta.chosen,
         setting,
         sides.training,
-        everything(sides) if held.are_training else None,
+        sides.training.joined(sides.held_out) if refits else None,
         judged,
         rules(meta, scaling, seed),
+        start=start,
         on_round=lambda each: on_round(each.times(units)),
         check=check,
     )
-    return Fitted(
-        setting, scaling, in_units(fit, units), sides, judged, facts.counts, facts.unusable
-    )
+    return in_units(fit, units)
+
+
+def _most(meta: MetaTrain) -> int:
+    """Rows that are kept of a held-out group."""
+    return meta.all_shots[-1] + MOST_QUERIED
 
 
 def in_units(fit: MetaFit, units: float) -> MetaFit:
@@ -89,12 +164,6 @@ def in_units(fit: MetaFit, units: float) -> MetaFit:
         for row in fit.comparison.rows
     )
     return replace(fit, learnt=learnt, comparison=replace(fit.comparison, rows=rows))
-
-
-def everything(sides: Sides) -> Groups:
-    """All groups, the held-out ones among the others."""
-    members = [sides.training, *([] if sides.held_out is None else [sides.held_out])]
-    return JoinedGroups(members)
 
 
 def rules(meta: MetaTrain, scaling: Scaling, seed: int) -> Rules:

@@ -21,6 +21,12 @@ class Groups(Protocol):
     def work(self, algorithm: AnyAlgorithm, setting: Setting, prior: Any, seed: int) -> list[Any]:
         """What each part contributes to a round of this seed, in the parts' order."""
 
+    def joined(self, other: Groups) -> Groups:
+        """The groups of both, part by part; what both hold of a group is merged."""
+
+    def piece(self, part: int) -> Any:
+        """What is held of a part, or a task that yields it."""
+
 
 @dataclass(frozen=True)
 class LocalGroups:
@@ -31,6 +37,20 @@ class LocalGroups:
     def work(self, algorithm: AnyAlgorithm, setting: Setting, prior: Any, seed: int) -> list[Any]:
         parts = range(len(self.held))
         return contributions(self.held, parts, algorithm, setting, prior, seed)
+
+    def joined(self, other: Groups) -> Groups:
+        if not isinstance(other, LocalGroups):
+            return other.joined(self)
+        pairs = zip(self.held, other.held, strict=True)
+        return LocalGroups(tuple(merged_held(pair) for pair in pairs))
+
+    def piece(self, part: int) -> Any:
+        return self.held[part]
+
+
+def merged_held(pieces: Sequence[Held]) -> Held:
+    """What is held of the groups in all pieces."""
+    return type(pieces[0]).merged(pieces)
 
 
 def contributions(

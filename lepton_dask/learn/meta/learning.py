@@ -15,10 +15,11 @@ from lepton_dask.learn.meta.loop import Learnt, Round, Rules, meta_learn, traine
 
 @dataclass(frozen=True)
 class MetaFit:
-    """What was learnt: how the algorithm learnt, what it and the baselines are worth on held-out
-    groups, and the one of them that is `kept`, with its prior."""
+    """What was learnt: how the algorithm learnt, and its `own` prior; what it and the baselines are
+    worth on held-out groups; and the one of them that is `kept`, with its prior."""
 
     learnt: Learnt
+    own: Any
     comparison: Comparison
     kept: AnyAlgorithm
     prior: Any
@@ -59,10 +60,15 @@ def learn_from_groups(
     comparison = compare(candidates, setting, trials, rules.seed)
     name = best(comparison)
     kept = next(each for each in candidates if each.name == name)
-    prior = kept.prior
-    if everything is not None and kept.algorithm.refits:
-        prior = settled(kept.algorithm, setting, everything, prior, rules, check)
-    return MetaFit(learnt, comparison, kept.algorithm, prior)
+
+    def finished(each: Candidate) -> Any:
+        if everything is None or not each.algorithm.refits:
+            return each.prior
+        return settled(each.algorithm, setting, everything, each.prior, rules, check)
+
+    own = finished(candidates[0])
+    prior = own if kept is candidates[0] else finished(kept)
+    return MetaFit(learnt, own, comparison, kept.algorithm, prior)
 
 
 def settled(

@@ -11,7 +11,7 @@ from typing import Any
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.dispatch import Dispatch, grouped_by_thread, in_chunk_order
 from lepton_dask.learn.meta.base import Held, Setting
-from lepton_dask.learn.meta.groups import AnyAlgorithm, contributions
+from lepton_dask.learn.meta.groups import AnyAlgorithm, Groups, contributions, merged_held
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,36 @@ class SpreadGroups:
         for place in places:
             pieces = dispatch.starmap("piece", getitem, [(chunk, place) for chunk in chunks])
             merged.append(dispatch.submit("part", merged_held, pieces))
-        dispatch.wait(merged)
-        held = grouped_by_thread(dispatch.client, merged)
+        return cls._placed(dispatch, merged)
+
+    @classmethod
+    def _placed(cls, dispatch: Dispatch, parts: Sequence[Any]) -> SpreadGroups:
+        """Where the tasks that yield the parts have left them."""
+        dispatch.wait(parts)
+        held = grouped_by_thread(dispatch.client, parts)
         futures = [
-            dispatch.submit("groups", list, [merged[part] for part in numbers], on=address)
+            dispatch.submit("groups", list, [parts[part] for part in numbers], on=address)
             for address, numbers in held
         ]
         dispatch.wait(futures)
         workers = tuple(dict.fromkeys(address for address, _ in held))
         return cls(dispatch, tuple(futures), tuple(tuple(n) for _, n in held), workers)
+
+    def joined(self, other: Groups) -> SpreadGroups:
+        """The groups of both, part by part; what both hold of a group is merged."""
+        parts = range(sum(map(len, self.parts)))
+        merged = [
+            self.dispatch.submit("part", merged_held, [self.piece(part), other.piece(part)])
+            for part in parts
+        ]
+        return self._placed(self.dispatch, merged)
+
+    def piece(self, part: int) -> Any:
+        """A task that yields what is held of a part."""
+        for future, parts in zip(self.futures, self.parts, strict=True):
+            if part in parts:
+                return self.dispatch.submit("piece", getitem, future, parts.index(part))
+        raise IndexError(part)
 
     def work(self, algorithm: AnyAlgorithm, setting: Setting, prior: Any, seed: int) -> list[Any]:
         tasks = [
@@ -55,11 +76,6 @@ class SpreadGroups:
         ]
         futures = self.dispatch.starmap("round", _contributions, tasks, self.workers)
         return in_chunk_order(self.parts, self.dispatch.gather(futures))
-
-
-def merged_held(pieces: Sequence[Held]) -> Held:
-    """What is held of the groups in all pieces."""
-    return type(pieces[0]).merged(pieces)
 
 
 def _contributions(
