@@ -1,9 +1,9 @@
 """How well models predict held-out groups from a few rows of each, side by side.
 
-    trials = draw(setting, rows, seed)                       # once, the same for all
-    value = score(algorithm, prior, setting, trials)         # of one, every round
-    comparison = compare(candidates, setting, trials, seed)  # of all, in the end
-    name = best(comparison)
+trials = draw(setting, rows, seed)                       # once, the same for all
+value = score(algorithm, prior, setting, trials)         # of one, every round
+comparison = compare(candidates, setting, trials, seed)  # of all, in the end
+name = best(comparison)
 """
 
 from __future__ import annotations
@@ -168,7 +168,9 @@ def _group_losses(
     models = algorithm.adapt(setting, prior, trial.support)
     query = trial.query
     bounds = zip(models, query.starts[:-1], query.starts[1:], strict=True)
-    return np.array([_mean_loss(model, query, int(a), int(b), setting.loss) for model, a, b in bounds])
+    return np.array(
+        [_mean_loss(model, query, int(a), int(b), setting.loss) for model, a, b in bounds]
+    )
 
 
 def _mean_loss(model: Adapted, query: GroupedRows, start: int, end: int, loss: MetaLoss) -> float:

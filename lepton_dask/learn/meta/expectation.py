@@ -11,6 +11,7 @@ All of it is in terms of u = w_t - m on the R random columns z of x, of variance
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Expected(NamedTuple):
         """The sums over all parts' groups, in the parts' order."""
         total = parts[0]
         for part in parts[1:]:
-            total = cls(*(one + other for one, other in zip(total, part, strict=True)))
+            total = cls(*map(add, total, part))
         return total
 
 
@@ -75,9 +76,7 @@ def random_columns(random: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.flatnonzero(random)
 
 
-def posterior(
-    prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]
-) -> Posterior:
+def posterior(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Posterior:
     """Of each group's u, from its sums. A group without rows has the prior's."""
     root = covariance_root(prior.Sigma[np.ix_(columns, columns)])
     own = sums.gram[:, columns[:, None], columns]
@@ -101,14 +100,10 @@ def covariance_root(covariance: Floats) -> Floats:
     return np.asarray(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def expected(
-    prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]
-) -> Expected:
+def expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Expected:
     """The sums over the groups that have rows."""
     seen = np.flatnonzero(sums.weight > 0)
-    return Expected.added(
-        [_expected(prior, part, columns) for part in _pieces(sums, seen)]
-    )
+    return Expected.added([_expected(prior, part, columns) for part in _pieces(sums, seen)])
 
 
 def _pieces(sums: GroupStatistics, groups: NDArray[np.intp]) -> Iterator[GroupStatistics]:
@@ -117,9 +112,7 @@ def _pieces(sums: GroupStatistics, groups: NDArray[np.intp]) -> Iterator[GroupSt
         yield sums.take(groups[first : first + GROUPS])
 
 
-def _expected(
-    prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]
-) -> Expected:
+def _expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Expected:
     mean, covariance = posterior(prior, sums, columns)
     second = covariance + mean[:, :, None] * mean[:, None, :]
     crossing = sums.gram[:, :, columns]

@@ -100,9 +100,7 @@ class Pooled(MetaAlgorithm[PooledPrior, GroupStatistics | GroupedRows, Curvature
         ridge[0] = 0.0
         gradient = np.sum([message.gradient for message in messages], axis=0)
         hessian = np.sum([message.hessian for message in messages], axis=0)
-        step = newton_step(
-            hessian + np.diag(ridge), gradient + ridge * prior.theta, slice(0, 1)
-        )
+        step = newton_step(hessian + np.diag(ridge), gradient + ridge * prior.theta, slice(0, 1))
         reach = float(np.linalg.norm(step)) * max(message.longest for message in messages)
         return PooledPrior(prior.theta + step * (np.log1p(reach) / reach if reach > 0 else 1.0))
 
