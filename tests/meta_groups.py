@@ -9,7 +9,8 @@ from lepton_dask.learn.meta.base import GroupedRows, Setting
 
 def setting_of(D, *, loss="squared", random="all", shots=(5, 10)):
     """`random`: all, intercept, or the places of the random columns, the intercept's 0."""
-    chosen = {"all": range(1 + D), "intercept": [0]}.get(random, random)
+    named = {"all": range(1 + D), "intercept": [0]}
+    chosen = named[random] if isinstance(random, str) else random
     return Setting(
         tuple(f"x{j}" for j in range(D)), loss, np.isin(np.arange(1 + D), list(chosen)), shots
     )

@@ -197,7 +197,7 @@ def test_collinear_constant_and_group_constant_columns_stay_finite(loss):
     narrow = learn(HierarchicalLinear(), setting_of(1, loss=loss), rows)[-1]
     models = HierarchicalLinear().adapt(setting_of(1, loss=loss), narrow, rows)
     plain = np.concatenate([model.linear(rows.group(t).x) for t, model in enumerate(models)])
-    assert np.sqrt(np.mean((z - plain) ** 2)) < 0.25
+    assert np.sqrt(np.mean((z - plain) ** 2)) < 0.4
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic"])

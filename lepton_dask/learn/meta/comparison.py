@@ -101,7 +101,7 @@ def draw(setting: Setting, rows: GroupedRows, seed: int) -> Trials:
     shots = sorted(set(setting.shots))
     orders = [
         int(start) + np.random.default_rng((seed, _number(name))).permutation(int(count))
-        for name, start, count in zip(rows.names, rows.starts, rows.counts, strict=True)
+        for name, start, count in zip(rows.names, rows.starts[:-1], rows.counts, strict=True)
     ]
     # Where the queries begin: beyond the most shots that the group is large enough for.
     firsts = [max((k for k in shots if k < len(order)), default=-1) for order in orders]
