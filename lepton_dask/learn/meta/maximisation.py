@@ -20,7 +20,7 @@ from lepton_dask.learn.meta.normal_prior import NormalPrior
 from lepton_dask.learn.optimizers.quadratic import newton_step
 from lepton_dask.matrix import Floats
 
-LEAST_SIGMA = 1e-4
+LEAST_SIGMA = 1e-3
 """Of a y of standard deviation 1: below, a fit is exact."""
 
 LEAST_VARIANCE = 1e-12
