@@ -40,7 +40,7 @@ class HierarchicalLinear(MetaAlgorithm[NormalPrior, GroupStatistics | GroupedRow
     refits = True
 
     independence: float = Field(default=0.5, gt=0)
-    tolerance: float = Field(default=1e-5, gt=0)
+    tolerance: float = Field(default=1e-4, gt=0)
 
     @property
     def parts(self) -> int:
