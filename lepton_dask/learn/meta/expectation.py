@@ -11,6 +11,7 @@ All of it is in terms of u = w_t - m on the R random columns z of x, of variance
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ from lepton_dask.learn.meta.normal_prior import NormalPrior
 from lepton_dask.learn.meta.statistics import GroupStatistics
 from lepton_dask.matrix import Floats
 
-GROUPS = 4096
-"""So many groups are worked on at a time, for the memory's sake."""
+CELLS = 1 << 21
+"""So many numbers of gram are worked on at a time, for the memory's sake: 16 MiB."""
 
 
 class Posterior(NamedTuple):
@@ -66,7 +67,7 @@ class Expected(NamedTuple):
         """The sums over all parts' groups, in the parts' order."""
         total = parts[0]
         for part in parts[1:]:
-            total = cls(*(one + other for one, other in zip(total, part, strict=True)))
+            total = cls(*map(add, total, part))
         return total
 
 
@@ -107,8 +108,9 @@ def expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp
 
 def _pieces(sums: GroupStatistics, groups: NDArray[np.intp]) -> Iterator[GroupStatistics]:
     """At least one."""
-    for first in range(0, max(len(groups), 1), GROUPS):
-        yield sums.take(groups[first : first + GROUPS])
+    most = max(1, CELLS // sums.gram[0:1].size) if len(groups) else 1
+    for first in range(0, max(len(groups), 1), most):
+        yield sums.take(groups[first : first + most])
 
 
 def _expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.intp]) -> Expected:
@@ -121,7 +123,7 @@ def _expected(prior: NormalPrior, sums: GroupStatistics, columns: NDArray[np.int
     squares = sums.square - (sums.moment + residuals) @ prior.m
     variance = prior.sigma**2
     # By Woodbury: V^-1 = (W - W Z cov(u | y) Z'W / sigma^2) / sigma^2.
-    known = np.einsum("tdr,trs,tes->de", crossing, covariance, crossing, optimize=True)
+    known = np.tensordot(crossing @ covariance, crossing, axes=((0, 2), (0, 2)))
     fitted = np.einsum("tdr,tr->d", crossing, mean)
     return Expected(
         groups=len(sums.names),

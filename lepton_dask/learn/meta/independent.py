@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from lepton_dask.learn.links import LOGIT
 from lepton_dask.learn.meta.base import Adapted, GroupedRows, MetaAlgorithm, Setting
 from lepton_dask.learn.meta.expectation import posterior
-from lepton_dask.learn.meta.laplace import working_statistics
 from lepton_dask.learn.meta.normal_prior import NormalPrior
 from lepton_dask.learn.meta.statistics import GroupStatistics
+from lepton_dask.learn.meta.variational import working_statistics
 from lepton_dask.matrix import Floats
 
 PARTS = 16
@@ -128,7 +128,8 @@ def _ridge(location: float, x: Floats, y: Floats, weight: Floats) -> Adapted:
 
 
 def _logistic(location: float, rows: GroupedRows) -> tuple[Adapted, ...]:
-    """The modes around the location: a ridge is a normal prior of variance 1 / penalty."""
+    """A ridge is a normal prior around the location, of variance 1 / penalty; of w given the rows
+    the mean is taken."""
     d = 1 + rows.x.shape[1]
     m, variance = np.zeros(d), np.full(d, 1 / LOGISTIC_PENALTY)
     m[0], variance[0] = location, 1 / LOGISTIC_INTERCEPT_PENALTY

@@ -10,8 +10,6 @@ Biometrika 81, 1994). That step is taken which is sure to gain more.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,18 +18,11 @@ from lepton_dask.learn.meta.normal_prior import NormalPrior
 from lepton_dask.learn.optimizers.quadratic import newton_step
 from lepton_dask.matrix import Floats
 
-LEAST_SIGMA = 1e-4
+LEAST_SIGMA = 1e-3
 """Of a y of standard deviation 1: below, a fit is exact."""
 
 LEAST_VARIANCE = 1e-12
 """Of a random coefficient: below, it is the same for all."""
-
-
-class Step(NamedTuple):
-    """A next prior, and a lower bound of what it gains in log-likelihood."""
-
-    prior: NormalPrior
-    gain: float
 
 
 def next_prior(
@@ -46,16 +37,14 @@ def next_prior(
         generalised_least_squares(prior, sums),
         expanded_step(prior, sums, columns, independence, has_sigma),
     )
-    return max(steps, key=lambda step: step.gain).prior
+    return max(steps, key=lambda step: step.gain)
 
 
-def generalised_least_squares(prior: NormalPrior, sums: Expected) -> Step:
+def generalised_least_squares(prior: NormalPrior, sums: Expected) -> NormalPrior:
     """m + (X'V^-1 X)^-1 X'V^-1 (y - X m); where X is not of full rank, of the least change."""
     change = newton_step(sums.information, -sums.score, slice(0, 1))
-    return Step(
-        NormalPrior(prior.m + change, prior.Sigma, prior.sigma),
-        0.5 * float(sums.score @ change),
-    )
+    gain = 0.5 * float(sums.score @ change)
+    return NormalPrior(prior.m + change, prior.Sigma, prior.sigma, gain)
 
 
 def expanded_step(
@@ -64,7 +53,7 @@ def expanded_step(
     columns: NDArray[np.intp],
     independence: float,
     has_sigma: bool,
-) -> Step:
+) -> NormalPrior:
     """The maximum of the expected log-likelihood of the larger model, as a prior of the smaller."""
     change, gamma, square, before = _regression(sums)
     alpha = sums.mean / max(sums.groups, 1)
@@ -79,7 +68,7 @@ def expanded_step(
     scaled = np.zeros_like(prior.Sigma)
     scaled[np.ix_(columns, columns)] = Sigma * np.outer(gamma, gamma)
     scaled[columns, columns] += LEAST_VARIANCE
-    return Step(NormalPrior(m, scaled, float(sigma)), float(gain))
+    return NormalPrior(m, scaled, float(sigma), float(gain))
 
 
 def _regression(sums: Expected) -> tuple[Floats, Floats, float, float]:

@@ -18,24 +18,28 @@ class NormalPrior:
     """w_t ~ N(m, Sigma), y = x'w_t + e, e ~ N(0, sigma^2), x with a 1 as its first entry.
 
     m (1 + D,); Sigma (1 + D, 1 + D), its rows and columns 0 where a coefficient is the same for
-    all groups; sigma is 1 where the loss has none.
+    all groups; sigma is 1 where the loss has none. `gain` is a lower bound of what the last round
+    gained in log-likelihood.
     """
 
     m: Floats
     Sigma: Floats
     sigma: float
+    gain: float = np.inf
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        # Not by these names: there are disks that take Sigma.npy and sigma.npy for one file.
+        # Not as the fields: there are disks that take Sigma.npy and sigma.npy for one file.
         return {
             "mean": self.m,
             "covariance": self.Sigma,
             "residual_sd": np.array(self.sigma),
+            "gain": np.array(self.gain),
         }
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> NormalPrior:
-        return cls(arrays["mean"], arrays["covariance"], float(arrays["residual_sd"]))
+        numbers = float(arrays["residual_sd"]), float(arrays["gain"])
+        return cls(arrays["mean"], arrays["covariance"], *numbers)
 
 
 def random_prior(setting: Setting, seed: int) -> NormalPrior:
