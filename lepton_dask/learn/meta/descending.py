@@ -42,14 +42,14 @@ class Descending(NeuralAlgorithm):
 
     def adapt(self, setting: Setting, prior: NeuralPrior, rows: GroupedRows) -> tuple[Adapted, ...]:
         network = self.network(setting)
-        theta, rates = self.begin(network, prior.adam.theta)
+        start, rates = self.begin(network, prior.adam.theta)
         adapted: list[Adapted | None] = [None] * len(rows.names)
         # A task's own: parameters, step and trial; a row's: the outputs and what is made of them.
         for groups, tasks in in_batches(rows, 3 * sum(network.widths), 3 * network.size):
+            ends = start
             with np.errstate(over="ignore", invalid="ignore"):  # such a step is halved
-                ends, _ = descend(
-                    network, setting.loss, theta, rates, [tasks] * self.adapting_steps
-                )
+                for _ in range(self.adapting_steps):
+                    ends, _step = descend(network, setting.loss, ends, rates, tasks)
             for group, end in zip(groups, ends, strict=True):
                 adapted[group] = _adapted(network, end)
         return tuple(each for each in adapted if each is not None)

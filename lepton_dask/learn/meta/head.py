@@ -15,6 +15,7 @@ from lepton_dask.matrix import Floats
 MAX_NEWTON = 20
 MAX_HALVINGS = 12
 SMALL_STEP = 1e-10
+ROUNDING = 1e-14
 
 
 class HeadPrior(NamedTuple):
@@ -53,10 +54,10 @@ class Hessian:
         turned = self._scaled.swapaxes(1, 2)
         if self._short:
             rows = (self._scaled * self._variance) @ turned
-            inverse = np.linalg.inv(rows + np.eye(phi.shape[1]))
+            matrix = rows + np.eye(phi.shape[1])
         else:
-            inverse = np.linalg.inv(turned @ self._scaled + np.diag(precision))
-        self._inverse: Floats = np.asarray(inverse, dtype=np.float64)
+            matrix = turned @ self._scaled + np.diag(precision)
+        self._inverse = _inverse(matrix)
 
     def solve(self, v: Floats) -> Floats:
         """A_t^-1 v_t (T, F)."""
@@ -72,9 +73,9 @@ def fit_heads(loss: MetaLoss, prior: HeadPrior, phi: Floats, y: Floats, weight: 
 
     Squared loss: one Newton step from the mean is the ridge solution,
     v = m + (Phi' W Phi + P)^-1 Phi' W (y - Phi m) (Bertinetto and others: Meta-learning with
-    differentiable closed-form solvers, ICLR 2019, equation 6; around a learnt mean: Harrison,
+    differentiable closed-form solvers, ICLR 2019, section 3.2; around a learnt mean: Harrison,
     Sharma, Pavone: Meta-learning priors for efficient online Bayesian regression, WAFR 2018,
-    equation 6). Logistic: Newton's method to the minimum, a step halved where it does not descend.
+    section 3). Logistic: Newton's method to the minimum, a step halved where it does not descend.
     """
     v = np.repeat(prior.mean[None], len(phi), axis=0)
     by_z = derivatives(loss, y, _apply(phi, v))
@@ -140,13 +141,20 @@ def _scales(
     scale = np.ones((len(v), 1))
     # At the minimum the objective's changes are rounding.
     before = objective(v)
-    before += 1e-12 * np.abs(before)
+    before += 100.0 * ROUNDING * np.abs(before)
     for _ in range(MAX_HALVINGS):
         worse = ~(objective(v - scale * step) <= before)
         if not worse.any():
             break
         scale[worse] /= 2
     return scale
+
+
+def _inverse(matrices: Floats) -> Floats:
+    """Of positive definite matrices (T, A, A), also where rounding has left them singular."""
+    most = np.einsum("taa->ta", matrices).max(axis=1, initial=0.0)
+    lifted = matrices + (ROUNDING * most)[:, None, None] * np.eye(matrices.shape[1])
+    return np.asarray(np.linalg.inv(lifted), dtype=np.float64)
 
 
 def _apply(matrices: Floats, vectors: Floats) -> Floats:

@@ -13,7 +13,10 @@ from lepton_dask.learn.meta.pointwise import derivatives, values
 from lepton_dask.learn.meta.tasks import Places, Tasks
 from lepton_dask.matrix import Floats
 
-MAX_HALVINGS = 12
+MAX_HALVINGS = 24
+
+ROUNDING = 1e-12
+"""A loss is worse where it is larger by more than this share of it."""
 
 
 class InnerStep(NamedTuple):
@@ -43,26 +46,30 @@ def task_gradient(network: Network, loss: MetaLoss, theta: Floats, tasks: Tasks)
 
 
 def descend(
-    network: Network, loss: MetaLoss, theta: Floats, rates: Floats | float, batches: Sequence[Tasks]
-) -> tuple[Floats, list[InnerStep]]:
-    """Every task's parameters (T, P) after a gradient step on each of the batches, from theta (P,)
-    or (T, P), with rates (P,) or one for all.
+    network: Network, loss: MetaLoss, theta: Floats, rates: Floats | float, tasks: Tasks
+) -> tuple[Floats, InnerStep]:
+    """Every task's parameters (T, P) after a gradient step on its loss, from theta (P,) or (T, P),
+    with rates (P,) or one for all.
 
-    A step is guarded: where a task's loss gets worse or is not finite, its step is halved, up to
+    The step is guarded: where a task's loss gets worse or is not finite, its step is halved, up to
     MAX_HALVINGS times, and then left out. So it is safe however large the rates are.
     """
-    steps = []
-    for tasks in batches:
-        theta, step = _descended(network, loss, theta, rates, tasks)
-        steps.append(step)
-    return theta, steps
+    done = network.forward(theta, tasks.x)
+    z = done.out[..., 0]
+    by_z = derivatives(loss, tasks.y, z)
+    back = network.backward(done, (tasks.shares * by_z.slope)[..., None])
+    gradient = network.gradient(done, back.deltas)
+    before = _means(tasks.shares, values(loss, tasks.y, z))
+    end, scale = _guarded(network, loss, theta, rates * gradient, tasks, before)
+    curvature = (tasks.shares * by_z.curvature)[..., None]
+    return end, InnerStep(done, back, curvature, gradient, scale)
 
 
 def back_through(
     network: Network, rates: Floats | float, steps: Sequence[InnerStep], slope: Floats
 ) -> tuple[Floats, Floats]:
     """From dJ/dtheta_t (T, P) after the steps to dJ/dtheta (P,) before them and dJ/drates (P,),
-    summed over the tasks, exactly: second order. The steps began at one theta of all tasks.
+    summed over the tasks, exactly: second order. All tasks' steps began at one theta (P,).
 
     With theta' = theta - c r g(theta), element by element in r, and H the Hessian of which g is the
     gradient: dJ/dtheta = v - H (c r v), dJ/dr = -c g v, where v = dJ/dtheta' (Finn and others:
@@ -78,21 +85,6 @@ def back_through(
     return slope, by_rates
 
 
-def _descended(
-    network: Network, loss: MetaLoss, theta: Floats, rates: Floats | float, tasks: Tasks
-) -> tuple[Floats, InnerStep]:
-    done = network.forward(theta, tasks.x)
-    z = done.out[..., 0]
-    by_z = derivatives(loss, tasks.y, z)
-    back = network.backward(done, (tasks.shares * by_z.slope)[..., None])
-    gradient = network.gradient(done, back.deltas)
-    step = rates * gradient
-    before = _means(tasks.shares, values(loss, tasks.y, z))
-    end, scale = _guarded(network, loss, theta, step, tasks, before)
-    curvature = (tasks.shares * by_z.curvature)[..., None]
-    return end, InnerStep(done, back, curvature, gradient, scale)
-
-
 def _guarded(
     network: Network, loss: MetaLoss, theta: Floats, step: Floats, tasks: Tasks, before: Floats
 ) -> tuple[Floats, Floats]:
@@ -100,15 +92,16 @@ def _guarded(
     1, 1/2, 1/4 ... that does not make its loss worse, or 0."""
     scale = np.ones((len(step), 1))
     end = theta - step
+    most = before * (1.0 + ROUNDING)
     after = mean_losses(network, loss, end, tasks)
-    worse = np.flatnonzero(~(after <= before))  # what is no number is worse
+    worse = np.flatnonzero(~(after <= most))  # what is no number is worse
     for _ in range(MAX_HALVINGS):
         if not len(worse):
             return end, scale
         scale[worse] /= 2
         end[worse] = _origin(theta, worse) - scale[worse] * step[worse]
         after = mean_losses(network, loss, end[worse], tasks.take(worse))
-        worse = worse[~(after <= before[worse])]
+        worse = worse[~(after <= most[worse])]
     scale[worse] = 0.0
     end[worse] = _origin(theta, worse)
     return end, scale

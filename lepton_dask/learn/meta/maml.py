@@ -40,8 +40,11 @@ class Maml(Descending):
     ) -> tuple[Floats, Floats]:
         """The gradients (P,) of the mean query loss by the tasks' start and by their rates."""
         network = self.network(setting)
-        start, rates = self.begin(network, theta)
-        ends, steps = descend(network, setting.loss, start, rates, [support] * self.inner_steps)
+        ends, rates = self.begin(network, theta)
+        steps = []
+        for _ in range(self.inner_steps):
+            ends, step = descend(network, setting.loss, ends, rates, support)
+            steps.append(step)
         slope = task_gradient(network, setting.loss, ends, query)
         by_start, by_rates = back_through(network, rates, steps, slope)
         return by_start / len(slope), by_rates / len(slope)

@@ -61,7 +61,7 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
     A round: on every part `steps` meta-steps with Adam, each along the mean gradient of `tasks`
     tasks drawn from its groups; then parameters and moments are averaged over the parts, weighted
     by their groups (local SGD; Stich: Local SGD converges fast and communicates little, ICLR 2019,
-    equation 4).
+    algorithm 1).
 
     A task has shots[0] rows of its group to adapt to, at most half of them, and up to `query` of
     the others to be judged by. `rate` is Adam's; it is halved after PATIENCE rounds that did not
@@ -69,7 +69,7 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
     """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (40, 40)
-    rate: float = Field(default=0.001, gt=0)
+    rate: float = Field(default=0.002, gt=0)
     tasks: int = Field(default=25, gt=0)
     query: int = Field(default=20, gt=0)
     steps: int = Field(default=500, gt=0)

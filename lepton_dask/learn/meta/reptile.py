@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from pydantic import Field
 
 from lepton_dask.learn.meta.base import Setting
@@ -33,8 +35,9 @@ class Reptile(Descending):
     def gradient(self, setting: Setting, theta: Floats, support: Tasks, query: Tasks) -> Floats:
         network = self.network(setting)
         pieces = [support, *_pieces(query, support.y.shape[1])]
-        batches = [pieces[step % len(pieces)] for step in range(self.inner_steps)]
-        ends, _ = descend(network, setting.loss, theta, self.inner_rate, batches)
+        ends = theta
+        for piece in itertools.islice(itertools.cycle(pieces), self.inner_steps):
+            ends, _ = descend(network, setting.loss, ends, self.inner_rate, piece)
         step: Floats = (theta - ends.mean(axis=0)) / (self.inner_rate * self.inner_steps)
         return step
 
