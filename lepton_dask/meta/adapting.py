@@ -105,7 +105,8 @@ def with_output(model: Model, adapted: Adapted) -> Model:
 
 def check_one_group(prior: StoredPrior, values: Iterable[Any]) -> None:
     """Raises UserError where the values of the column that tells groups apart are several."""
-    present = sorted({str(value) for value in values if value is not None and value == value})
+    # A missing value is None, or NaN, which differs from itself.
+    present = sorted({str(value) for value in values if value is not None and value == value})  # noqa: PLR0124
     if len(present) > 1:
         found = (
             f"the rows are of {len(present)} groups of '{prior.group}': "

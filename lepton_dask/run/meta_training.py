@@ -12,6 +12,7 @@ from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.tables import Partition
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import MetaRound, OptimizerChosen
+from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.meta.chunks import GroupedChunk, SpreadChunks
 from lepton_dask.learn.meta.comparison import metric_of
@@ -42,6 +43,7 @@ def meta_train_model(
     validation = _chunks(work, meta, features, "validation") if _validates(features) else None
     work.emit(OptimizerChosen(work.step, meta.chosen.name, "as the pipeline says"))
 
+    pin_blas()
     metric = metric_of(meta.loss)
 
     def heard(each: Round) -> None:
