@@ -21,7 +21,7 @@ def pin_blas() -> None:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """The same while the block runs: for a process that is the user's, who gets the threads back."""
+    """The same while the block runs: for a user's own process, which gets its threads back."""
     with _controller().limit(limits=1, user_api="blas"):
         yield
 

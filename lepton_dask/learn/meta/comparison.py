@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -83,6 +83,14 @@ class Comparison:
     metric: MetricName
     rows: tuple[Scored, ...]
     left_out: int
+
+    def times(self, units: float) -> Comparison:
+        """With the scores in other units."""
+        rows = tuple(
+            replace(row, value=row.value * units, low=row.low * units, high=row.high * units)
+            for row in self.rows
+        )
+        return replace(self, rows=rows)
 
 
 def metric_of(loss: MetaLoss) -> MetricName:

@@ -136,19 +136,19 @@ def _learn(
     check: Check,
     start: Any = None,
 ) -> MetaFit:
-    units = scaling.scale if meta.loss == "squared" else 1.0
-    fit = learn_from_groups(
+    return learn_from_groups(
         meta.chosen,
         setting,
         sides.training,
         sides.training.joined(sides.held_out) if refits else None,
         judged,
-        rules(meta, scaling, seed),
+        rules(meta, seed),
+        # Scores are those of the target itself.
+        units=scaling.scale,
         start=start,
-        on_round=lambda each: on_round(each.times(units)),
+        on_round=on_round,
         check=check,
     )
-    return in_units(fit, units)
 
 
 def _most(meta: MetaTrain) -> int:
@@ -156,22 +156,10 @@ def _most(meta: MetaTrain) -> int:
     return meta.all_shots[-1] + MOST_QUERIED
 
 
-def in_units(fit: MetaFit, units: float) -> MetaFit:
-    """With scores as they are of the target itself."""
-    learnt = replace(fit.learnt, history=tuple(each.times(units) for each in fit.learnt.history))
-    rows = tuple(
-        replace(row, value=row.value * units, low=row.low * units, high=row.high * units)
-        for row in fit.comparison.rows
-    )
-    return replace(fit, learnt=learnt, comparison=replace(fit.comparison, rows=rows))
-
-
-def rules(meta: MetaTrain, scaling: Scaling, seed: int) -> Rules:
-    """When to stop, the goal in the units that are learnt in."""
-    bound = None
-    if meta.goal is not None and meta.goal.at_most is not None:
-        bound = meta.goal.at_most / scaling.scale
-    return Rules(meta.patience, meta.max_rounds, bound, seed)
+def rules(meta: MetaTrain, seed: int) -> Rules:
+    """When to stop."""
+    goal = None if meta.goal is None else meta.goal.at_most
+    return Rules(meta.patience, meta.max_rounds, goal, seed)
 
 
 def held_out(meta: MetaTrain, facts: GroupFacts, validation: Chunks | None, seed: int) -> HeldOut:

@@ -33,12 +33,14 @@ def learn_from_groups(
     held_out: GroupedRows,
     rules: Rules,
     *,
+    units: float = 1.0,
     start: Any = None,
     on_round: Callable[[Round], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
 ) -> MetaFit:
     """Learns from the `training` groups until the `held_out` ones say to stop, compares with the
-    baselines, and keeps the best.
+    baselines, and keeps the best. Scores are told, and held against the goal, in units
+    of the target itself: `units` times what they are of the reduced one.
 
     What is kept is learnt once more from `everything`, the held-out groups among the others, where
     that is given and the algorithm's rounds are cheap enough (`refits`).
@@ -47,7 +49,7 @@ def learn_from_groups(
     trials = draw(setting, held_out, rules.seed)
 
     def error(prior: Any) -> float:
-        return score(algorithm, prior, setting, trials)
+        return score(algorithm, prior, setting, trials) * units
 
     learnt = meta_learn(
         algorithm, setting, training, error, rules, start=start, on_round=on_round, check=check
@@ -57,7 +59,7 @@ def learn_from_groups(
         Candidate(each.name, each, settled(each, setting, training, None, rules, check))
         for each in BASELINES
     ]
-    comparison = compare(candidates, setting, trials, rules.seed)
+    comparison = compare(candidates, setting, trials, rules.seed).times(units)
     name = best(comparison)
     kept = next(each for each in candidates if each.name == name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -35,10 +35,6 @@ class Round:
     score: float
     best: float
     seconds: float
-
-    def times(self, units: float) -> Round:
-        """The same, its scores in other units."""
-        return replace(self, score=self.score * units, best=self.best * units)
 
 
 @dataclass(frozen=True)
