@@ -1,9 +1,10 @@
 """Machine-learning pipelines over tables, written in YAML and run on Dask.
 
-`load` reads a trained model back. `LogisticRegression` and the other estimators are the same linear
-models behind scikit-learn's interface; they need the extra `sklearn`. Names are imported when they
-are first asked for: loading a model and predicting with it needs neither Dask nor scikit-learn nor
-what the YAML needs.
+`load` reads a trained model back. `MetaLearner` learns from many groups what a new one needs only a
+few rows to `adapt` to. `LogisticRegression` and the other estimators are the same linear models
+behind scikit-learn's interface; they need the extra `sklearn`. Names are imported when they are
+first asked for: loading a model and predicting with it needs neither Dask nor scikit-learn nor what
+the YAML needs.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
         Ridge,
         TweedieRegressor,
     )
+    from lepton_dask.meta.adapting import adapt
+    from lepton_dask.meta.learner import MetaLearner
 
     __version__: str
 
 _HOME = {
     "load": "lepton_dask.artifacts.bundle",
+    "adapt": "lepton_dask.meta.adapting",
+    "MetaLearner": "lepton_dask.meta.learner",
     "Model": "lepton_dask.artifacts.predictor",
     "ClusterError": "lepton_dask.errors",
     "Interrupted": "lepton_dask.errors",
@@ -62,6 +67,7 @@ __all__ = [
     "LeptonError",
     "LinearRegression",
     "LogisticRegression",
+    "MetaLearner",
     "Model",
     "PoissonRegressor",
     "QuantileRegressor",
@@ -70,6 +76,7 @@ __all__ = [
     "TweedieRegressor",
     "UserError",
     "__version__",
+    "adapt",
     "load",
 ]
 

@@ -69,6 +69,19 @@ class Iterated(Event):
 
 
 @dataclass(frozen=True)
+class MetaRound(Event):
+    """One round of learning from groups: how far off the predictions for the held-out groups are,
+    and the least so far."""
+
+    step: str
+    number: int
+    seconds: float
+    score: float
+    best: float
+    metric: str
+
+
+@dataclass(frozen=True)
 class RowsLost(Event):
     step: str
     before: int

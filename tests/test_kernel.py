@@ -1,5 +1,6 @@
 """The pass over one chunk, against the same sums written with explicit columns."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -394,3 +395,36 @@ def test_one_process_compiles_at_a_time(tmp_path):
         order.append("first")
     other.join()
     assert order == ["first", "second"]
+
+
+SWEPT = """
+import hashlib
+import numpy as np
+from lepton_dask.learn.kernels import sweep_block
+from lepton_dask.learn.linear_model import LinearModel
+from lepton_dask.learn.losses import Logistic
+from lepton_dask.matrix import Block, Layout
+rng = np.random.default_rng(0)
+n, P = 5000, 20
+block = Block(
+    rng.normal(size=(n, P)), np.zeros((n, 0), np.int32), rng.integers(0, 2, n) * 1.0, np.ones(n)
+)
+sums = sweep_block(block, LinearModel(Logistic(), Layout(P)), 0.1 * rng.normal(size=P + 1))
+print(hashlib.sha256(sums.gradient.tobytes()).hexdigest())
+"""
+
+
+def test_bits_are_the_same_where_a_kernel_is_compiled_and_where_it_is_read_from_the_disk(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", SWEPT],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert list(tmp_path.rglob("*.nbc")), "nothing was kept"
+    assert found[0] == found[1]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from meta_groups import by_differences, loss_of, make_tasks, relative_error
+from meta_tasks import by_differences, loss_of, make_tasks, relative_error
 
 from lepton_dask.learn.meta.base import Adapted
 from lepton_dask.learn.meta.inner import mean_losses, task_gradient

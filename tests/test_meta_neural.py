@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from meta_groups import make_groups, setting_of
+from meta_tasks import make_groups, setting_of
 
 from lepton_dask.learn.meta.adam import LONGEST, Adam
 from lepton_dask.learn.meta.base import GroupedRows

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from meta_groups import (
+from meta_tasks import (
     by_differences,
     loss_of,
     make_groups,

@@ -4,7 +4,7 @@ import collections
 import math
 
 import numpy as np
-from meta_groups import make_groups
+from meta_tasks import make_groups
 
 from lepton_dask.learn.meta import tasks as rooms
 from lepton_dask.learn.meta.tasks import drawn_episodes, drawn_rows, gathered, in_batches

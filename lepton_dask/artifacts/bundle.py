@@ -3,6 +3,8 @@
 bundle.json         what the model is and needs, everything but the coefficients
 coefficients.npy    (D,) float64, in the order of "features"; of a multinomial model (D, K)
 texts/<i>.npy       (S,) int32, the buckets that the i-th hashed text touches, where there are any
+hidden/<i>.<a>.npy  weight (I, O) and bias (O,) of a network's i-th layer, if the model is one
+prior/<name>.npy    what was learnt from many groups, if the model was
 tables/<name>.npz   the rows of a table that predicting looks into, if there is one
 manifest.json       the SHA-256 of each; written last, so that half a bundle is none
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,10 @@ from lepton_dask.artifacts.frames import InputColumn, MissingValues
 from lepton_dask.artifacts.predictor import Model, Source
 from lepton_dask.artifacts.replay import replay_from_json, replay_to_json
 from lepton_dask.artifacts.side_table import Recipe, SideTable, rows_from_bytes, rows_to_bytes
+from lepton_dask.artifacts.stored_prior import StoredPrior
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.errors import Mistake, RunError, UserError
+from lepton_dask.learn.layers import Layer
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -45,6 +50,13 @@ def save_bundle(folder: Path, model: Model) -> None:
         for table in model.tables
         if table.rows is not None
     }
+    for i, layer in enumerate(model.hidden):
+        contents |= {
+            _layer_file(i, name): _array_bytes(array) for name, array in layer._asdict().items()
+        }
+    if model.prior is not None:
+        arrays = model.prior.arrays.items()
+        contents |= {_prior_file(name): _array_bytes(array) for name, array in arrays}
     for name, content in contents.items():
         (folder / name).parent.mkdir(exist_ok=True)
         with replacing(folder / name) as stream:
@@ -79,7 +91,7 @@ def load(run_or_bundle: str | Path) -> Model:
     texts = document["prepared"].get("texts", ())
     touched = [_array(contents[_text_file(i)]) for i in range(len(texts))]
     prepared = Prepared.from_json(document["prepared"], touched)
-    return _from_json(document, prepared, _array(contents[COEFFICIENTS]), tables)
+    return _from_json(document, prepared, tables, contents)
 
 
 def _bundle_folder(path: Path) -> Path:
@@ -143,6 +155,8 @@ def _to_json(model: Model) -> dict[str, object]:
         "classes": classes,
         "positive": None if classes is None or model.is_multinomial else classes[-1],
         "features": model.features,
+        "hidden": len(model.hidden),
+        "prior": None if model.prior is None else model.prior.to_json(),
     }
 
 
@@ -178,11 +192,34 @@ def _recipe(document: dict[str, Any] | None) -> Recipe | None:
     return Recipe(document["read"], _columns(document["columns"]), tuple(document["steps"]))
 
 
+def _layer_file(number: int, array: str) -> str:
+    return f"hidden/{number}.{array}.npy"
+
+
+def _prior_file(array: str) -> str:
+    return f"prior/{array}.npy"
+
+
+def _hidden(document: dict[str, Any], contents: Mapping[str, bytes]) -> tuple[Layer, ...]:
+    return tuple(
+        Layer(*(_array(contents[_layer_file(i, name)]) for name in Layer._fields))
+        for i in range(document.get("hidden", 0))
+    )
+
+
+def _prior(document: dict[str, Any], contents: Mapping[str, bytes]) -> StoredPrior | None:
+    stored = document.get("prior")
+    if stored is None:
+        return None
+    arrays = {name: _array(contents[_prior_file(name)]) for name in stored["arrays"]}
+    return StoredPrior.from_json(stored, arrays)
+
+
 def _from_json(
     document: dict[str, Any],
     prepared: Prepared,
-    coefficients: np.ndarray[Any, np.dtype[Any]],
     tables: tuple[SideTable, ...],
+    contents: Mapping[str, bytes],
 ) -> Model:
     intercept = document["intercept"]
     return Model(
@@ -195,11 +232,13 @@ def _from_json(
         replay=tuple(replay_from_json(step) for step in document["replay"]),
         prepared=prepared,
         loss=document["loss"],
-        coefficient_array=coefficients,
+        coefficient_array=_array(contents[COEFFICIENTS]),
         intercept=tuple(intercept) if isinstance(intercept, list) else intercept,
         threshold=document["threshold"],
         tables=tables,
         loss_parameters=document.get("loss_parameters", {}),
+        hidden=_hidden(document, contents),
+        prior=_prior(document, contents),
     )
 
 

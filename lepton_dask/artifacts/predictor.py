@@ -18,9 +18,11 @@ from lepton_dask.artifacts.frames import (
 )
 from lepton_dask.artifacts.replay import Played, ReplayStep, Tables, play
 from lepton_dask.artifacts.side_table import SideTable
+from lepton_dask.artifacts.stored_prior import StoredPrior
 from lepton_dask.data.columns import Columns
 from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
 from lepton_dask.errors import Mistake, UserError
+from lepton_dask.learn.layers import Layer, expanded, through
 from lepton_dask.learn.links import LINKS
 from lepton_dask.matrix import Sparse
 from lepton_dask.suggest import did_you_mean
@@ -78,6 +80,10 @@ class Model:
     which it predicts the most probable. `threshold` is the least probability of the positive class
     of two that predicts it. `loss_parameters` are what the loss was told beside its name. `tables`
     are what the replay looks into beside the rows.
+
+    With `hidden` layers x goes through them first, categories as columns of 0 and 1, and
+    `coefficient_array` (H,) is in the order of the last one's outputs. A model that was learnt from
+    many groups has a `prior`, from which `lepton adapt` makes the model of a new one.
     """
 
     name: str
@@ -94,10 +100,13 @@ class Model:
     threshold: float = DEFAULT_THRESHOLD
     tables: tuple[SideTable, ...] = ()
     loss_parameters: Mapping[str, float] = field(default_factory=dict)
+    hidden: tuple[Layer, ...] = ()
+    prior: StoredPrior | None = None
 
     def __post_init__(self) -> None:
         outputs = (len(self.classes or ()),) if self.is_multinomial else ()
-        shape = (len(self.features), *outputs)
+        inputs = len(self.hidden[-1].bias) if self.hidden else len(self.features)
+        shape = (inputs, *outputs)
         if self.coefficient_array.shape != shape or np.shape(self.intercept) != outputs:
             raise ValueError(f"{self.coefficient_array.shape} coefficients, {shape} are needed")
 
@@ -118,10 +127,12 @@ class Model:
     @property
     def coefficients(self) -> pd.Series[float] | pd.DataFrame:
         """The coefficients on the prepared columns, by feature; of a multinomial model a column for
-        each class."""
+        each class. TypeError for a network, which has none."""
         # Here and not above: predicting needs no pandas.
         import pandas as pd
 
+        if self.hidden:
+            raise TypeError("the model is a network: its features have no coefficients")
         if self.is_multinomial:
             labels = list(self.classes or ())
             return pd.DataFrame(self.coefficient_array, list(self.features), labels)
@@ -242,6 +253,10 @@ class Model:
         return Scores(linear, probabilities, predictions, problems, rows.others)
 
     def _linear(self, rows: Rows) -> Floats:
+        if self.hidden:
+            x = expanded(rows.dense, rows.codes, self.prepared.levels)
+            z: Floats = through(self.hidden, x) @ self.coefficient_array + self.intercept
+            return z
         start = rows.dense.shape[1]
         linear: Floats = rows.dense @ self.coefficient_array[:start] + np.asarray(self.intercept)
         for q, levels in enumerate(self.prepared.levels):

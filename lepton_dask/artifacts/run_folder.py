@@ -6,6 +6,7 @@
         plan.json        steps, inputs, chunks, sizes, priority classes, and why
         profile.json     what the preparation saw of every column
         history.csv      iteration,passes,seconds,loss,gradient_norm,validation
+        comparison.csv   of a model learnt from groups: beside pooled and independent fits
         training.json    optimizer, iterations, passes, stopped, seconds of every train step
         metrics.json     scores of every evaluate step, by part
         versions.json    of Python and of the packages that decide results
@@ -42,6 +43,7 @@ RUN_FILES = (
     "plan.json",
     "profile.json",
     "history.csv",
+    "comparison.csv",
     "training.json",
     "metrics.json",
     "versions.json",

@@ -166,7 +166,7 @@ def run(
     if as_json:
         print_json(redactor.document(documents.outcome(outcome)))
     else:
-        for table in tables.scores(outcome):
+        for table in (*tables.comparisons(outcome), *tables.scores(outcome)):
             stdout_console().print(table)
         print(outcome.folder)
     raise typer.Exit(outcome.exit_code)
@@ -263,6 +263,35 @@ def predict(
     for reason, count in done.reasons.items():
         print(f"not scored: {count:,} rows: {reason}", file=sys.stderr)
     print(f"{done.rows:,} rows, {done.unscored:,} without a prediction", file=sys.stderr)
+    print(output)
+
+
+@app.command()
+def adapt(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_OR_BUNDLE", help="A run with a meta_train step, or its model."),
+    ],
+    rows: Annotated[
+        str,
+        typer.Argument(metavar="NEW_ROWS", help="A file of a new group's rows, with their target."),
+    ],
+    output: Annotated[
+        Path, typer.Option(metavar="BUNDLE", help="The new model's folder; must be new or empty.")
+    ],
+    table: Table = None,
+    on: On = None,
+) -> None:
+    """Adapt a model that was learnt from many groups to a new one.
+
+    From a few of its rows; what is written is a model as any other, for lepton predict.
+    """
+    from lepton_dask.run.adapt_file import adapt_file
+
+    done = adapt_file(model, rows, output, tables=named_tables(table or ()), on=on)
+    if done.unreadable:
+        print(f"left out: {counted(done.unreadable, 'row')} that cannot be read", file=sys.stderr)
+    print(f"{done.algorithm}: adapted to {counted(done.rows, 'row')}", file=sys.stderr)
     print(output)
 
 

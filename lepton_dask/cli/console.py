@@ -12,6 +12,7 @@ from lepton_dask.events import (
     Compiling,
     Event,
     Iterated,
+    MetaRound,
     OptimizerChosen,
     RowsLost,
     RowsUnmatched,
@@ -54,6 +55,8 @@ def line(event: Event) -> str | None:
             return f"{event.step}: {event.optimizer}, {event.reason}"
         case Iterated() if _is_told(event.iteration):
             return f"{event.step}: {_progress_of(event)}"
+        case MetaRound() if _is_told(event.number):
+            return f"{event.step}: {_round(event)}"
     return None
 
 
@@ -68,6 +71,10 @@ def _progress_of(event: Iterated) -> str:
         f"iteration {event.iteration}, loss {event.loss:.6g}, "
         f"gradient {event.gradient_norm:.1e}{validation}"
     )
+
+
+def _round(event: MetaRound) -> str:
+    return f"round {event.number}, held-out {event.metric} {event.score:.5g}, best {event.best:.5g}"
 
 
 class PlainConsole:
@@ -131,13 +138,15 @@ class LiveConsole:
                 )
             case Iterated():
                 self._progress.update(self._task(event.step), note=_progress_of(event))
+            case MetaRound():
+                self._progress.update(self._task(event.step), note=_round(event))
             case StepFinished():
                 self._progress.remove_task(self._task(event.step))
                 del self._steps[event.step]
                 if self._run is not None:
                     self._progress.advance(self._run)
         text = line(event)
-        if text is not None and not isinstance(event, StepStarted | Iterated):
+        if text is not None and not isinstance(event, StepStarted | Iterated | MetaRound):
             self._console.print(
                 self._redactor.text(text), markup=False, highlight=False, soft_wrap=True
             )

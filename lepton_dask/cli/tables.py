@@ -82,6 +82,21 @@ def scores(outcome: RunOutcome) -> Iterator[Table]:
             yield _by_level(step, evaluated)
 
 
+def comparisons(outcome: RunOutcome) -> Iterator[Table]:
+    """A table for each step that learns from groups: what it and the baselines make of held-out
+    groups."""
+    for step, compared in outcome.comparisons.items():
+        table = make_table(
+            f"{step}: held-out groups", "shots", "groups", "model", compared.metric, "95 %"
+        )
+        for each in compared.rows:
+            interval = f"{each.low:.4f} to {each.high:.4f}"
+            add_row(
+                table, str(each.shots), str(each.groups), each.model, _score(each.value), interval
+            )
+        yield table
+
+
 def _by_level(step: str, evaluated: Evaluated) -> Table:
     """The scores of each value of the `by` column, on the most honest part."""
     part = next(part for part in HONEST_FIRST if part in evaluated.by)

@@ -15,6 +15,7 @@ from lepton_dask.data.split import Split, split_mistakes, split_parts
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate, evaluate_mistakes
+from lepton_dask.learn.meta.meta_train import MetaTrain, meta_train_mistakes
 from lepton_dask.learn.train import Train, train_mistakes
 from lepton_dask.parts import PARTS, Part
 
@@ -27,6 +28,7 @@ _TAKES: dict[str, tuple[Kind, ...]] = {
     "split": ("table",),
     "prepare": ("table",),
     "train": ("columns",),
+    "meta_train": ("columns",),
     "evaluate": ("model",),
     "predict": ("model", "scores"),
     "write": ("table", "predictions"),
@@ -39,6 +41,7 @@ _YIELDS: dict[str, Kind] = {
     "split": "table",
     "prepare": "columns",
     "train": "model",
+    "meta_train": "model",
     "evaluate": "scores",
     "predict": "predictions",
     "write": "nothing",
@@ -60,7 +63,7 @@ class Result:
 
     kind: Kind | None
     parts: frozenset[Part] | None = None
-    models: tuple[Train, ...] = ()
+    models: tuple[Train | MetaTrain, ...] = ()
 
 
 def check_flow(graph: Graph, mistakes: list[Mistake]) -> None:
@@ -144,6 +147,9 @@ def _result(draft: Draft, taken: list[Result], mistakes: list[Mistake]) -> Resul
             known = PARTS if parts is None else parts
             mistakes += train_mistakes(draft.action, known, draft.verb_path)
             return Result(kind, parts, (draft.action,))
+        case MetaTrain():
+            mistakes += meta_train_mistakes(draft.action, draft.verb_path)
+            return Result(kind, parts, (draft.action,))
         case Evaluate():
             _check_evaluate(draft.action, models, parts, draft.verb_path, mistakes)
             return Result(kind, parts, () if draft.action.choose else models)
@@ -170,7 +176,7 @@ def _split_parts(split: Split, parts: frozenset[Part] | None) -> frozenset[Part]
 
 def _check_evaluate(
     evaluate: Evaluate,
-    models: tuple[Train, ...],
+    models: tuple[Train | MetaTrain, ...],
     parts: frozenset[Part] | None,
     path: DocumentPath,
     mistakes: list[Mistake],

@@ -11,7 +11,7 @@ from lepton_dask.config.steps import Draft, Input
 from lepton_dask.errors import Mistake
 
 NO_INPUT = frozenset({"read"})
-ENDS = frozenset({"train", "evaluate", "predict", "write"})
+ENDS = frozenset({"train", "meta_train", "evaluate", "predict", "write"})
 """Verbs whose results are kept, although no step may use them."""
 
 

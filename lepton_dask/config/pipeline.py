@@ -18,6 +18,7 @@ from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import DocumentPath
 from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.meta.meta_train import MetaTrain
 from lepton_dask.learn.train import Train
 from lepton_dask.resources.classes import ImportanceLevel
 
@@ -31,7 +32,9 @@ class Priority(Component):
     urgency: ImportanceLevel | None = None
 
 
-Verb = Read | Join | Clean | Derive | Split | Prepare | Train | Evaluate | Predict | Write
+Verb = (
+    Read | Join | Clean | Derive | Split | Prepare | Train | MetaTrain | Evaluate | Predict | Write
+)
 
 VERBS: dict[str, type[Verb]] = {
     "read": Read,
@@ -41,6 +44,7 @@ VERBS: dict[str, type[Verb]] = {
     "split": Split,
     "prepare": Prepare,
     "train": Train,
+    "meta_train": MetaTrain,
     "evaluate": Evaluate,
     "predict": Predict,
     "write": Write,

@@ -6,6 +6,7 @@ loaded bundle go through the same code.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -43,6 +44,17 @@ class Rows(NamedTuple):
     others: NDArray[np.int64]
     problems: Problems | None
     sparse: Sparse | None = None
+
+
+class Learnable(NamedTuple):
+    """n rows with what is to be learnt from them: target (n,) and weight (n,), the mask `usable`
+    (n,) of rows with both and without a problem, and how many have not, by the reason."""
+
+    rows: Rows
+    target: Floats
+    weight: Floats
+    usable: Bools
+    unusable: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -233,6 +245,17 @@ class Prepared:
             usable = usable & ~column.missing & np.isfinite(column.values)
             weight = np.where(usable, column.values, 0.0)
         return np.where(usable, target, 0.0), np.where(usable, weight, 0.0), usable
+
+    def learnable(self, columns: Columns) -> Learnable:
+        """The rows of the design matrix with their targets and weights."""
+        made = self.apply(columns)
+        target, weight, usable = self.target_and_weight(columns)
+        reasons = Counter({"no target or weight": int(np.count_nonzero(~usable))})
+        if made.problems is not None:
+            reasons.update(reason for reason in made.problems[usable] if reason is not None)
+            usable = usable & np.array([reason is None for reason in made.problems], dtype=bool)
+        counts = {reason: count for reason, count in reasons.items() if count}
+        return Learnable(made, target, weight, usable, counts)
 
     def to_json(self) -> dict[str, object]:
         """Everything but the buckets that the texts touch."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from lepton_dask.learn.blas import one_blas_thread
 from lepton_dask.learn.descent import Descent, Iteration, Passes, descend
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Loss
@@ -87,15 +86,9 @@ def minimise(
     begun = StartedAt(passes, null, sampled)
     if settings.least_scale > 0:
         begun = ScaledAbove(passes, null, sampled, settings.least_scale)
-    # descend gives BLAS one thread, for good. This process is the user's, who gets them back.
-    with _blas().limit(limits=1, user_api="blas"):
+    # descend gives BLAS one thread, for good.
+    with one_blas_thread():
         return descend(train, optimizer, begun, on_iteration=settings.say)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    # Looking for the libraries takes milliseconds, more than a small fit.
-    return ThreadpoolController()
 
 
 def optimizer_for(objective: Objective, name: OptimizerName, rows: int) -> Optimizer[Any]:

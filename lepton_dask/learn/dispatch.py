@@ -110,9 +110,13 @@ class Dispatch:
         )
         return list(mapped)
 
+    def begin(self, tasks: Sequence[Delayed]) -> list[Future]:
+        """Tasks that Dask's collections are made of, as one graph; their results stay."""
+        return list(self.client.compute(list(tasks), **self._terms()))
+
     def compute(self, tasks: Sequence[Delayed]) -> list[Any]:
         """Small results of tasks, in order, by one graph."""
-        return self.gather(self.client.compute(list(tasks), **self._terms()))
+        return self.gather(self.begin(tasks))
 
     def gather(self, futures: Sequence[Future]) -> list[Any]:
         """The results, in order. Raises what a task raised, in the error tree's words."""

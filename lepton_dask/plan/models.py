@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lepton_dask.data.prepare import Prepare
+from lepton_dask.data.prepare import Hash, Prepare
 from lepton_dask.data.roles import Task
 from lepton_dask.data.selectors import unknown_column
 from lepton_dask.data.treatments import Treated, resolve_treatments
-from lepton_dask.data.types import ColumnType, described
+from lepton_dask.data.types import ColumnType, Schema, described
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.meta.meta_train import MetaTrain
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
@@ -53,6 +54,37 @@ def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
     if train.goal is not None:
         why.append(f"stops once {train.goal} on the validation part")
     return Drawn(ModelShape(features, train, (name,)), why=tuple(why))
+
+
+def groups_aside(
+    prepare: Prepare, schema: Schema, groups: Sequence[str], at: DocumentPath, task: Task | None
+) -> Prepare:
+    """The node with the columns that tell groups apart, which are never learnt from, excluded."""
+    treated, _ = resolve_treatments(prepare, schema, at, task)
+    features = {each.column for each in treated if each.role == "feature"}
+    aside = tuple(name for name in groups if name in features)
+    return prepare.model_copy(update={"exclude": (*prepare.exclude, *aside)}) if aside else prepare
+
+
+def draw_meta_train(meta: MetaTrain, name: str, features: FeaturesShape, at: DocumentPath) -> Drawn:
+    schema = features.table.schema
+    mistakes = []
+    if meta.group not in schema:
+        mistakes.append(unknown_column(meta.group, tuple(schema), (*at, "group")))
+    texts = [each.column for each in features.treated if isinstance(each.treatment, Hash)]
+    if texts:
+        found = f"'{texts[0]}' is hashed text, of which nothing is learnt by group"
+        mistakes.append(Mistake(at, found, "exclude it in prepare", at_key=True))
+    shots = ", ".join(str(each) for each in meta.all_shots)
+    why = [
+        f"{meta.chosen.name} over the groups of '{meta.group}', judged on groups that are held "
+        f"out by what {shots} rows of each teach; beside pooled and independent fits",
+        f"stops after {meta.patience} rounds without a better score, or {meta.max_rounds} in all",
+    ]
+    if meta.goal is not None:
+        why.append(f"stops once {meta.goal} on the held-out groups")
+    shape = None if mistakes else ModelShape(features, meta, (name,))
+    return Drawn(shape, why=tuple(why), mistakes=tuple(mistakes))
 
 
 def draw_evaluate(evaluate: Evaluate, models: Sequence[ModelShape], at: DocumentPath) -> Drawn:

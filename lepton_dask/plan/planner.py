@@ -25,6 +25,7 @@ from lepton_dask.data.split import Split
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.meta.meta_train import MetaTrain
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.train import Train
 from lepton_dask.plan import models, tables
@@ -56,6 +57,8 @@ class Planning:
     """For each prepare step, what is to be learnt from it."""
     limits: Mapping[str, tuple[TargetLimit, ...]]
     """For each prepare step, what the losses that learn from it ask of a number."""
+    groups: Mapping[str, tuple[str, ...]]
+    """For each prepare step, the columns that tell groups apart in the steps that learn from it."""
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
 
@@ -72,13 +75,15 @@ def make_plan(pipeline: Pipeline, roots: Roots, folder: Path) -> Planning:
     warnings: list[Mistake] = []
     tasks, clashes = _tasks(pipeline)
     mistakes += clashes
+    groups = _groups(pipeline)
     for step in pipeline.steps:
         inputs = [_input_shape(name, shapes) for name in step.inputs]
         known = [shape for shape in inputs if shape is not None]
         at = ("steps", step.name, step.verb)
         drawn = Drawn(None, mistakes=tuple(_parts_of_models(step, shapes)))
         if len(known) == len(inputs) and not drawn.mistakes:
-            drawn = _draw(step, known, at, roots, folder, tasks.get(step.name))
+            aside = groups.get(step.name, ())
+            drawn = _draw(step, known, at, roots, folder, tasks.get(step.name), aside)
         if drawn.shape is not None:
             shapes[step.name] = drawn.shape
         mistakes += drawn.mistakes
@@ -87,7 +92,7 @@ def make_plan(pipeline: Pipeline, roots: Roots, folder: Path) -> Planning:
         steps.append(_planned(step, drawn, prints[step.name]))
     plan = Plan(pipeline.name, pipeline.seed, tuple(steps))
     limits = _limits(pipeline)
-    return Planning(plan, shapes, tasks, limits, tuple(mistakes), tuple(warnings))
+    return Planning(plan, shapes, tasks, limits, groups, tuple(mistakes), tuple(warnings))
 
 
 def _draw(
@@ -97,6 +102,7 @@ def _draw(
     roots: Roots,
     folder: Path,
     task: Task | None,
+    groups: tuple[str, ...],
 ) -> Drawn:
     """What becomes of a step's inputs. The configuration has checked that they are of its kind."""
     match step.action, inputs:
@@ -112,7 +118,10 @@ def _draw(
         case Split() as split, [TableShape() as table]:
             return tables.draw_split(split, table, at)
         case Prepare() as prepare, [TableShape() as table]:
+            prepare = models.groups_aside(prepare, table.schema, groups, at, task)
             return models.draw_prepare(prepare, table, at, task)
+        case MetaTrain() as meta, [FeaturesShape() as features]:
+            return models.draw_meta_train(meta, step.name, features, at)
         case Train() as train, [FeaturesShape() as features]:
             return models.draw_train(train, step.name, features)
         case Evaluate() as evaluate, _:
@@ -150,16 +159,27 @@ def _tasks(pipeline: Pipeline) -> tuple[dict[str, Task], list[Mistake]]:
     tasks: dict[str, Task] = {}
     mistakes = []
     for step in pipeline.steps:
-        if not isinstance(step.action, Train):
+        if not isinstance(step.action, Train | MetaTrain):
             continue
         task = scored_task(step.action.pointwise)
         for name in step.inputs:
             prepared = name.partition(".")[0]
             if tasks.setdefault(prepared, task) != task:
                 found = f"'{prepared}' already has a step that learns a {_learns(tasks[prepared])}"
-                path = ("steps", step.name, "train", "loss")
+                path = ("steps", step.name, step.verb, "loss")
                 mistakes.append(Mistake(path, found, "give this loss a prepare step of its own"))
     return tasks, mistakes
+
+
+def _groups(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
+    """The columns that tell groups apart, by the prepare step whose features are learnt from."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for step in pipeline.steps:
+        if isinstance(step.action, MetaTrain):
+            for name in step.inputs:
+                prepared = name.partition(".")[0]
+                groups[prepared] = (*groups.get(prepared, ()), step.action.group)
+    return groups
 
 
 def _learns(task: Task) -> str:

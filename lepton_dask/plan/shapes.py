@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from lepton_dask.data.chunks import Chunk
 from lepton_dask.data.treatments import Treated
 from lepton_dask.data.types import Schema
+from lepton_dask.learn.meta.meta_train import MetaTrain
 from lepton_dask.learn.train import Train
 from lepton_dask.parts import Part
 
@@ -46,7 +47,7 @@ class ModelShape:
     """A trained model. `names` are the train steps that it may come from: one, unless chosen."""
 
     features: FeaturesShape
-    train: Train
+    train: Train | MetaTrain
     names: tuple[str, ...]
 
 

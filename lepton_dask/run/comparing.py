@@ -20,7 +20,7 @@ from lepton_dask.learn.sweeps import Predictions, Sweeps
 from lepton_dask.learn.tallies import Predicted
 from lepton_dask.plan.models import MEAN
 from lepton_dask.run.outcome import Scores as Values
-from lepton_dask.run.values import ModelValue
+from lepton_dask.run.values import AnyModelValue
 from lepton_dask.run.work import Work
 
 MOST_LEVELS = 50
@@ -28,7 +28,7 @@ MOST_LEVELS = 50
 
 
 def baseline_scores(
-    work: Work, name: str, value: ModelValue, metrics: Sequence[str]
+    work: Work, name: str, value: AnyModelValue, metrics: Sequence[str]
 ) -> dict[str, Scores]:
     loss = value.linear.loss
     features = value.features
@@ -67,7 +67,7 @@ def _column(rows: Partition, prepared: Prepared, name: str) -> list[Predicted]:
 
 
 def scores_by_level(
-    work: Work, by: str, value: ModelValue, metrics: Sequence[str]
+    work: Work, by: str, value: AnyModelValue, metrics: Sequence[str]
 ) -> dict[str, dict[str, Values]]:
     """by[part][level]: the scores of the rows with each value of a column."""
     task = scored_task(value.linear.loss)
@@ -93,7 +93,7 @@ def scores_by_level(
     return found
 
 
-def _grouped(rows: Partition, value: ModelValue, by: str) -> dict[str, Predicted]:
+def _grouped(rows: Partition, value: AnyModelValue, by: str) -> dict[str, Predicted]:
     """A chunk's targets and predictions, by the text of a column's value."""
     columns = to_columns(rows.table)
     target, weight, usable = value.features.prepared.target_and_weight(columns)

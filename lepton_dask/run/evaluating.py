@@ -11,11 +11,11 @@ from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
 from lepton_dask.learn.metrics import METRICS, scored_task
 from lepton_dask.learn.scoring import Scores, choose_threshold, score
-from lepton_dask.learn.sweeps import Predictions, Sweeps
+from lepton_dask.learn.sweeps import Predictions
 from lepton_dask.run.comparing import baseline_scores, scores_by_level
 from lepton_dask.run.outcome import Evaluated
 from lepton_dask.run.outcome import Scores as Values
-from lepton_dask.run.values import ModelValue, PartName
+from lepton_dask.run.values import AnyModelValue, PartName
 from lepton_dask.run.work import Work
 
 SLACK = 1e-12
@@ -27,7 +27,7 @@ up a row's terms in another order than the cluster, and must take the same rows.
 class _Candidate:
     """A model with its threshold and its scores by part."""
 
-    value: ModelValue
+    value: AnyModelValue
     threshold: float | None
     scores: Mapping[PartName, Scores]
 
@@ -36,8 +36,8 @@ class _Candidate:
 
 
 def evaluate_models(
-    work: Work, evaluate: Evaluate, models: Sequence[ModelValue]
-) -> tuple[ModelValue, Evaluated]:
+    work: Work, evaluate: Evaluate, models: Sequence[AnyModelValue]
+) -> tuple[AnyModelValue, Evaluated]:
     """The model that the step stands for, its threshold set, and its scores."""
     metrics = _metrics(evaluate)
     candidates = [_candidate(work, evaluate, value, metrics) for value in models]
@@ -78,13 +78,10 @@ def _metrics(evaluate: Evaluate) -> list[str]:
 
 
 def _candidate(
-    work: Work, evaluate: Evaluate, value: ModelValue, metrics: Sequence[str]
+    work: Work, evaluate: Evaluate, value: AnyModelValue, metrics: Sequence[str]
 ) -> _Candidate:
     loss = value.linear.loss
-    predictions = {
-        part: Sweeps(work.dispatch, shards, value.linear).predict(value.descent.theta)
-        for part, shards in value.features.shards.items()
-    }
+    predictions = {part: value.predictions(work.dispatch, part) for part in value.features.shards}
     threshold = _threshold(work, evaluate, predictions)
     used = DEFAULT_THRESHOLD if threshold is None else threshold
     scores = {
@@ -136,7 +133,7 @@ def _chosen(work: Work, evaluate: Evaluate, candidates: Sequence[_Candidate]) ->
     return best[1]
 
 
-def _with_threshold(best: _Candidate) -> ModelValue:
+def _with_threshold(best: _Candidate) -> AnyModelValue:
     if best.threshold is None:
         return best.value
     return replace(best.value, model=replace(best.value.model, threshold=best.threshold))
@@ -148,7 +145,7 @@ def baseline_names(evaluate: Evaluate) -> list[str]:
     return list(dict.fromkeys([*evaluate.baselines, *better]))
 
 
-def _positive(value: ModelValue) -> Label | None:
+def _positive(value: AnyModelValue) -> Label | None:
     """The positive label of two; with many classes there is none."""
     classes = value.model.classes
     return None if classes is None or value.model.is_multinomial else classes[-1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from lepton_dask.learn.meta.comparison import Comparison
 
 Scores = Mapping[str, float | None]
 
@@ -46,14 +48,21 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Where the run is, and what it scored. A missed goal is an outcome: exit code 3."""
+    """Where the run is, and what it scored. A missed goal is an outcome: exit code 3.
+
+    `missed` are goals of the steps that learn; `comparisons` what those that learn from groups were
+    compared with.
+    """
 
     folder: Path
     metrics: Mapping[str, Evaluated]
+    missed: tuple[str, ...] = ()
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
     @property
     def missed_goals(self) -> tuple[str, ...]:
-        return tuple(missed for evaluated in self.metrics.values() for missed in evaluated.missed)
+        evaluated = (missed for each in self.metrics.values() for missed in each.missed)
+        return (*self.missed, *evaluated)
 
     @property
     def exit_code(self) -> int:

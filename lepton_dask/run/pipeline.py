@@ -191,7 +191,7 @@ def run_planned(
         if placed is error:
             raise
         raise placed from error
-    outcome = RunOutcome(folder.final, records.metrics)
+    outcome = RunOutcome(folder.final, records.metrics, records.missed, records.comparisons)
     emit(RunFinished(outcome.exit_code, folder.seconds))
     log.close()
     folder.commit("finished", outcome.exit_code, name)

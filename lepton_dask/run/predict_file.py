@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,27 +22,17 @@ from lepton_dask.cluster import Session, connect
 from lepton_dask.config.load import load_config
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.chunks import Chunk
-from lepton_dask.data.content import SourceFile
-from lepton_dask.data.files import find_files
-from lepton_dask.data.head import read_head
-from lepton_dask.data.lenient import LenientChunk, parse_leniently, read_for_prediction
-from lepton_dask.data.path_text import captured_from
-from lepton_dask.data.read import Read
+from lepton_dask.data.lenient import LenientChunk, parse_leniently
 from lepton_dask.data.reading import needs_scan, plan_chunks, scan_chunk, settle_bounds
-from lepton_dask.data.roots import Roots
-from lepton_dask.data.types import ColumnType, Schema
-from lepton_dask.data.wanted import is_ragged
-from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.run.given_tables import check_given, tables_for
+from lepton_dask.run.model_input import ModelInput, model_inputs
 from lepton_dask.run.preflight import Wants, add_folders, check_cluster
 from lepton_dask.run.stop import stop_on_signals
 
 IN_FLIGHT_A_THREAD = 2
 """Chunks that are being scored or waiting to be written, for each worker thread: what bounds the
 memory here, whatever the file's size."""
-
-TEXT = ColumnType("text")
 
 
 @dataclass(frozen=True)
@@ -56,15 +45,6 @@ class Predicted:
     @property
     def unscored(self) -> int:
         return sum(self.reasons.values())
-
-
-@dataclass(frozen=True)
-class _Input:
-    """A file to predict for, with the model's `read` and schema as they fit it."""
-
-    file: SourceFile
-    read: Read
-    schema: Schema
 
 
 def predict_file(
@@ -91,11 +71,7 @@ def predict_file(
     check_format(output)
     loaded = load(model)
     check_given(loaded, tables or {})
-    read = Read.model_validate_json(_with_path(loaded, path))
-    found = find_files(read, (), Roots((Path.cwd(),)))
-    files = [_with_captures(loaded, read, file) for file in found]
-    inputs = [_fitted(loaded, read, file) for file in files]
-    _check_alike(inputs)
+    inputs = model_inputs(loaded, path)
     config = load_config(on)
     with stop_on_signals() as stop, connect(config, scheduler=scheduler) as session:
 
@@ -103,104 +79,13 @@ def predict_file(
             stop.check()
             session.check()
 
-        paths = [*(file.path for file in files), *(tables or {}).values()]
+        paths = [*(each.file.path for each in inputs), *(tables or {}).values()]
         local = {str(Path(path).absolute()) for path in paths if Path(path).exists()}
         wants = Wants(dict.fromkeys(sorted(local), ("path",)), {}, {})
         check_cluster(session.client, wants, [str(Path.cwd())])
         dispatch = Dispatch(session.client, label="predict", check=check)
         beside = tables_for(dispatch, loaded, tables or {})
         return _written(_scored(dispatch, session, loaded, beside, inputs), output, progressed)
-
-
-def _with_path(model: Model, path: str) -> str:
-    return json.dumps({**model.source.read, "path": path, "format": None})
-
-
-def _with_captures(model: Model, read: Read, file: SourceFile) -> SourceFile:
-    """The file with the captures that the model needs: its path's own, or those of a base name
-    like the ones that the model knows. Columns of the file by these names do as well."""
-    needed = {column.name for column in model.inputs}
-    lacks = [name for name in model.source.captures if name in needed]
-    lacks = [name for name in lacks if name not in dict(file.captured)]
-    if lacks:
-        whole = read.model_copy(update={"columns": None, "types": {}, "missing_values": ()})
-        names = read_head(whole, file).summary.types if read.header else ()
-        lacks = [name for name in lacks if name not in names]
-    if not lacks:
-        return file
-    for pattern in model.source.patterns:
-        captured = captured_from(pattern, file.path)
-        if captured is not None and set(lacks) <= dict(captured).keys():
-            own = dict(file.captured)
-            more = tuple((name, text) for name, text in captured if name not in own)
-            return replace(file, captured=(*file.captured, *more))
-    name = lacks[0]
-    known = next((p for p in model.source.patterns if f"{{{name}}}" in p), None)
-    examples = f"'{known}'" if known else f"'table_{{{name}}}.csv' or '{{{name}}}/table.csv'"
-    raise UserError(
-        [
-            Mistake(
-                ("path",),
-                f"'{file.shown}' does not say its '{name}', which the model takes from the file's "
-                "path",
-                f"write the path with a capture, as {examples}",
-            )
-        ]
-    )
-
-
-def _fitted(model: Model, read: Read, file: SourceFile) -> _Input:
-    """The model's columns with their frozen types; all others as text, to go through unchanged."""
-    needed = {column.name: column.type for column in model.inputs}
-    known = {column.name: column.type for column in model.source.columns}
-    if not read.header and _has_header(read, file, set(needed)):
-        read = read.model_copy(update={"header": True, "skip_rows": 0, "columns": None})
-    types = _types_in(read, file)
-    carried = TEXT if file.format == "csv" else None
-    schema = {name: needed.get(name, carried or type_) for name, type_ in known.items()}
-    if read.header and file.format != "json":  # where rows are arrays, they name the fields
-        read = read.model_copy(update={"columns": None})
-        schema |= {
-            name: carried or type_ or TEXT for name, type_ in types.items() if name not in schema
-        }
-    declared = {name: type_ for name, type_ in read.types.items() if name in needed}
-    read = read.model_copy(update={"types": declared})
-    optional = [name for name in schema if name not in needed]
-    return _Input(file, *read_for_prediction(read, file, schema, optional))
-
-
-def _has_header(read: Read, file: SourceFile, needed: set[str]) -> bool:
-    """Whether a file has a line of names although those that the model was trained on had none."""
-    if file.format != "csv":
-        return False
-    named = read.model_copy(update={"header": True, "skip_rows": 0, "columns": None, "types": {}})
-    try:
-        return needed <= set(read_head(named, file).summary.types)
-    except UserError:
-        return False  # what its first line says is no list of names
-
-
-def _types_in(read: Read, file: SourceFile) -> Mapping[str, ColumnType | None]:
-    if not read.header or is_ragged(file):
-        return {}
-    whole = read.model_copy(update={"columns": None, "types": {}, "missing_values": ()})
-    return read_head(whole, file).summary.types
-
-
-def _check_alike(inputs: Sequence[_Input]) -> None:
-    """One output has one list of columns."""
-    first = inputs[0]
-    mistakes = [
-        Mistake(
-            ("path",),
-            f"'{each.file.shown}' has other columns than '{first.file.shown}'",
-            "predict for each on its own",
-        )
-        for each in inputs
-        if list(each.schema.items()) != list(first.schema.items())
-    ]
-    if mistakes:
-        raise UserError(mistakes)
 
 
 def _written(
@@ -224,7 +109,7 @@ class _Scoring(NamedTuple):
 
 
 def _scored(
-    dispatch: Dispatch, session: Session, model: Model, tables: Tables, inputs: Sequence[_Input]
+    dispatch: Dispatch, session: Session, model: Model, tables: Tables, inputs: Sequence[ModelInput]
 ) -> Iterator[pa.Table]:
     """The scored chunks in order, a bounded number of them on their way at a time."""
     waiting: deque[_Scoring] = deque()
@@ -252,7 +137,7 @@ def _next(dispatch: Dispatch, waiting: deque[_Scoring]) -> pa.Table:
     return table
 
 
-def _chunks(dispatch: Dispatch, each: _Input) -> Sequence[Chunk]:
+def _chunks(dispatch: Dispatch, each: ModelInput) -> Sequence[Chunk]:
     chunks = plan_chunks(each.read, each.file)
     if not needs_scan(chunks):
         return chunks

@@ -15,11 +15,11 @@ from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.tables import Partition
 from lepton_dask.data.write import Predict, Write
 from lepton_dask.errors import Mistake, UserError
-from lepton_dask.run.values import ModelValue, PartName, PartTable, TableValue
+from lepton_dask.run.values import AnyModelValue, PartName, PartTable, TableValue
 from lepton_dask.run.work import Work
 
 
-def predict_part(work: Work, predict: Predict, value: ModelValue) -> TableValue:
+def predict_part(work: Work, predict: Predict, value: AnyModelValue) -> TableValue:
     """The rows of one part with the model's predictions behind their columns."""
     table = value.features.table
     name: PartName = "all" if "all" in table.parts else predict.part

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 
+from lepton_dask.artifacts.replay import Derived, DerivedColumn
 from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.fit import fit
 from lepton_dask.data.fit_target import TargetLimit
@@ -105,14 +106,15 @@ def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:
     if made is None:
         return table
     assert isinstance(prepare.target, Target)
-    return evaluate_columns(
-        work,
-        {made.name: made.checked},
-        table,
-        prepare.target.order,
-        prepare.target.group,
-        at=(*work.at, "target", "order"),
+    order, group = prepare.target.order, prepare.target.group
+    evaluated = evaluate_columns(
+        work, {made.name: made.checked}, table, order, group, at=(*work.at, "target", "order")
     ).table
+    checked = made.checked
+    column = DerivedColumn(made.name, checked.text, checked.reads, checked.is_windowed)
+    # Predicting never asks for it; adapting to rows that are to be learnt from does.
+    step = Derived(work.step, (column,), order, group)
+    return replace(evaluated, origin=evaluated.origin.then(step))
 
 
 def _shards(
@@ -152,13 +154,9 @@ def _tell(
 
 def _design(rows: Partition, prepared: Prepared) -> Designed:
     """A chunk's rows that can be learnt from or scored: those with a target and no problem."""
-    columns = to_columns(rows.table, prepared.inputs)
-    made = prepared.apply(columns)
-    target, weight, usable = prepared.target_and_weight(columns)
-    problems = Counter({"no target or weight": int(np.count_nonzero(~usable))})
-    if made.problems is not None:
-        problems.update(reason for reason in made.problems[usable] if reason is not None)
-        usable = usable & np.array([reason is None for reason in made.problems], dtype=bool)
+    made, target, weight, usable, unusable = prepared.learnable(
+        to_columns(rows.table, prepared.inputs)
+    )
     sparse = made.sparse
     block = Block(made.dense, made.codes, target, weight, sparse)
     if not usable.all():
@@ -168,7 +166,7 @@ def _design(rows: Partition, prepared: Prepared) -> Designed:
         )
     facts = DesignFacts(
         rows=len(block.target),
-        problems={reason: count for reason, count in problems.items() if count},
+        problems=unusable,
         others=tuple(int(count) for count in made.others),
     )
     return Designed(block, facts)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import platform
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +13,12 @@ from lepton_dask.artifacts.bundle import save_bundle
 from lepton_dask.artifacts.commit import write_json, write_text
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.errors import LeptonError, RunError, UserError
-from lepton_dask.learn.descent import Descent
-from lepton_dask.learn.inference import Estimate
+from lepton_dask.learn.meta.comparison import Comparison
 from lepton_dask.plan.planned import Plan
+from lepton_dask.run.learnt_documents import learnt_documents
 from lepton_dask.run.outcome import Evaluated
 from lepton_dask.run.preflight import PACKAGES
-from lepton_dask.run.values import ModelValue
-
-INFERENCE = ("feature", "coefficient", "standard_error", "z", "p", "note")
-HISTORY = ("iteration", "passes", "seconds", "loss", "gradient_norm", "validation")
+from lepton_dask.run.values import AnyModelValue, MetaModelValue, ModelValue
 
 
 class Records:
@@ -38,7 +33,9 @@ class Records:
         self._profiles: dict[str, object] = {}
         self._training: dict[str, object] = {}
         self._metrics: dict[str, Evaluated] = {}
-        self._models: dict[str, ModelValue] = {}
+        self._models: dict[str, AnyModelValue] = {}
+        self._comparisons: dict[str, Comparison] = {}
+        self._missed: list[str] = []
         self._chosen: str | None = None
 
     @property
@@ -48,6 +45,15 @@ class Records:
     @property
     def metrics(self) -> Mapping[str, Evaluated]:
         return dict(self._metrics)
+
+    @property
+    def comparisons(self) -> Mapping[str, Comparison]:
+        return dict(self._comparisons)
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The goals that steps which learn have missed."""
+        return tuple(self._missed)
 
     def begin(self, pipeline_as_run: str, plan: Plan) -> None:
         write_text(self._folder / "pipeline.yaml", self._redactor.text(pipeline_as_run))
@@ -73,7 +79,30 @@ class Records:
             }
             self._write("training.json", self._training)
 
-    def evaluated(self, step: str, value: ModelValue, evaluated: Evaluated) -> None:
+    def meta_trained(self, value: MetaModelValue) -> None:
+        """A model learnt from groups: the same, and what it was compared with."""
+        fit, goal = value.fitted.fit, value.meta.goal
+        with self._lock:
+            self._save(value)
+            self._comparisons[value.step] = fit.comparison
+            if goal is not None and fit.learnt.stopped.code != "goal":
+                best = min(each.score for each in fit.learnt.history)
+                self._missed.append(
+                    f"{goal.metric} of '{value.step}' on held-out groups is {best:.6g}, and should "
+                    f"be at most {goal.at_most:g}"
+                )
+            self._training[value.step] = {
+                "algorithm": value.meta.chosen.name,
+                "kept": fit.kept.name,
+                "groups": len(value.fitted.counts),
+                "held_out": len(value.fitted.judged.names),
+                "rounds": len(fit.learnt.history) - 1,
+                "stopped": str(fit.learnt.stopped),
+                "seconds": round(fit.learnt.history[-1].seconds, 3),
+            }
+            self._write("training.json", self._training)
+
+    def evaluated(self, step: str, value: AnyModelValue, evaluated: Evaluated) -> None:
         """The scores of an evaluate step, and the model that it stands for, its threshold set."""
         with self._lock:
             self._save(value)
@@ -89,55 +118,21 @@ class Records:
         value = self._models.get(self._chosen or only or "")
         if value is not None:
             save_bundle(self._folder / "model", value.model)
-            write_text(self._folder / "history.csv", history(value.descent))
-            if value.inference:
-                write_text(self._folder / "inference.csv", inference(value.inference))
+            for name, text in learnt_documents(value).items():
+                write_text(self._folder / name, text)
 
-    def _save(self, value: ModelValue) -> None:
+    def _save(self, value: AnyModelValue) -> None:
         self._models[value.step] = value
         folder = self._folder / "models" / value.step
         save_bundle(folder, value.model)
-        write_text(folder / "history.csv", history(value.descent))
-        if value.inference:
-            write_text(folder / "inference.csv", inference(value.inference))
+        for name, text in learnt_documents(value).items():
+            write_text(folder / name, text)
 
     def failed(self, error: BaseException, exit_code: int) -> None:
         self._write("error.json", error_document(error, exit_code))
 
     def _write(self, name: str, document: object) -> None:
         write_json(self._folder / name, self._redactor.document(document))
-
-
-def history(descent: Descent) -> str:
-    """history.csv: a line for each accepted iterate, the start among them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HISTORY)
-    for each in descent.history:
-        validation = "" if each.validation is None else repr(each.validation)
-        writer.writerow(
-            (
-                each.iteration,
-                f"{each.passes:.6g}",
-                f"{each.seconds:.6f}",
-                repr(each.loss),
-                repr(each.gradient_norm),
-                validation,
-            )
-        )
-    return text.getvalue()
-
-
-def inference(estimates: Sequence[Estimate]) -> str:
-    """inference.csv: a line for each coefficient on the prepared columns, the intercept last."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(INFERENCE)
-    for each in estimates:
-        numbers = (each.coefficient, each.standard_error, each.z, each.p)
-        shown = ("" if number is None else repr(number) for number in numbers)
-        writer.writerow((each.feature, *shown, each.note))
-    return text.getvalue()
 
 
 @cache

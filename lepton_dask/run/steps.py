@@ -18,8 +18,9 @@ from lepton_dask.errors import RunError
 from lepton_dask.events import Event
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.evaluate import Evaluate
+from lepton_dask.learn.meta.meta_train import MetaTrain
 from lepton_dask.learn.train import Train
-from lepton_dask.plan.models import MEAN
+from lepton_dask.plan.models import MEAN, groups_aside
 from lepton_dask.plan.planner import Planning
 from lepton_dask.plan.shapes import TableShape
 from lepton_dask.resources.classes import classify
@@ -27,6 +28,7 @@ from lepton_dask.run.cleaning import clean_table
 from lepton_dask.run.deriving import derive_table
 from lepton_dask.run.evaluating import baseline_names, evaluate_models
 from lepton_dask.run.joining import join_tables
+from lepton_dask.run.meta_training import meta_train_model
 from lepton_dask.run.predicting import predict_part, write_table
 from lepton_dask.run.preparing import prepare_table
 from lepton_dask.run.reading import read_table
@@ -34,7 +36,14 @@ from lepton_dask.run.records import Records
 from lepton_dask.run.side_tables import recipe_of
 from lepton_dask.run.splitting import split_table
 from lepton_dask.run.training import train_model
-from lepton_dask.run.values import FeaturesValue, ModelValue, StepValue, TableValue, part_rows
+from lepton_dask.run.values import (
+    FeaturesValue,
+    MetaModelValue,
+    ModelValue,
+    StepValue,
+    TableValue,
+    part_rows,
+)
 from lepton_dask.run.work import Work
 from lepton_dask.suggest import counted
 
@@ -108,9 +117,11 @@ def _run(running: Running, work: Work, step: Step, inputs: Sequence[StepValue]) 
             return _prepare(running, work, prepare, table)
         case Train() as train, [FeaturesValue() as features]:
             return _train(running, work, train, features)
+        case MetaTrain() as meta, [FeaturesValue() as features]:
+            return _meta_train(running, work, meta, features)
         case Evaluate() as evaluate, _:
             return _evaluate(running, work, evaluate, inputs)
-        case Predict() as predict, [ModelValue() as value]:
+        case Predict() as predict, [ModelValue() | MetaModelValue() as value]:
             return _table(predict_part(work, predict, value))
         case Write() as write, [TableValue() as table]:
             path = write_table(work, write, table, running.records.folder)
@@ -136,6 +147,8 @@ def _table(table: TableValue) -> Result:
 def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) -> Result:
     task = running.planning.tasks.get(work.step, "classification")
     limits = running.planning.limits.get(work.step, ())
+    groups = running.planning.groups.get(work.step, ())
+    prepare = groups_aside(prepare, table.schema, groups, work.at, task)
     value, profile = prepare_table(work, prepare, table, task, limits)
     running.records.profile(work.step, profile)
     if not looks_at_rows(running.pipeline, work.step):
@@ -161,10 +174,21 @@ def _train(running: Running, work: Work, train: Train, features: FeaturesValue) 
     )
 
 
+def _meta_train(running: Running, work: Work, meta: MetaTrain, features: FeaturesValue) -> Result:
+    value = meta_train_model(work, meta, features, running.pipeline.name)
+    running.records.meta_trained(value)
+    fit = value.fitted.fit
+    return Result(
+        value,
+        f"{len(value.fitted.counts)} groups, {len(fit.learnt.history) - 1} rounds; "
+        f"{fit.learnt.stopped.reason}; kept: {fit.kept.name}",
+    )
+
+
 def _evaluate(
     running: Running, work: Work, evaluate: Evaluate, inputs: Sequence[StepValue]
 ) -> Result:
-    models = [value for value in inputs if isinstance(value, ModelValue)]
+    models = [value for value in inputs if isinstance(value, ModelValue | MetaModelValue)]
     value, evaluated = evaluate_models(work, evaluate, models)
     running.records.evaluated(work.step, value, evaluated)
     return Result(value, f"{len(evaluated.scores)} parts scored, model '{value.step}'")
@@ -202,7 +226,7 @@ def looks_at_rows(pipeline: Pipeline, prepare: str) -> bool:
             continue
         behind.add(step.name)
         match step.action:
-            case Predict():
+            case Predict() | MetaTrain():
                 return True
             case Evaluate() as evaluate if evaluate.by or set(baseline_names(evaluate)) - {MEAN}:
                 return True

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
-from lepton_dask.artifacts.predictor import MULTINOMIAL, Model, Source
-from lepton_dask.artifacts.replay import ReplayStep, leading_to
-from lepton_dask.artifacts.side_table import SideTable, merged_tables, with_columns
+from lepton_dask.artifacts.predictor import MULTINOMIAL, Model
 from lepton_dask.data.prepared import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated, OptimizerChosen
@@ -23,6 +19,7 @@ from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Size, Train, choose_optimizer, too_many_parameters
 from lepton_dask.learn.weights import balanced, by_label
+from lepton_dask.run.models import model_of
 from lepton_dask.run.values import FeaturesValue, ModelValue
 from lepton_dask.run.work import Work
 from lepton_dask.suggest import did_you_mean
@@ -176,37 +173,13 @@ def _tell(work: Work, train: Train, descent: Descent) -> None:
 
 
 def _model(linear: LinearModel, features: FeaturesValue, descent: Descent, pipeline: str) -> Model:
-    theta, loss = descent.theta, linear.loss
-    coefficients = theta[linear.coefficients]
-    intercepts = tuple(theta[linear.intercepts].tolist())
-    many = loss.name == MULTINOMIAL
-    origin, prepared = features.table.origin, features.prepared
-    led = leading_to(origin.replay, frozenset(prepared.columns), prepared.target.column)
-    return Model(
-        name=pipeline,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=version("lepton_dask"),
-        source=Source(origin.read_node, origin.columns, origin.captures, origin.patterns),
-        inputs=tuple(column for column in origin.columns if column.name in led.start),
-        missing_values=origin.read.missing_values,
-        replay=led.steps,
-        prepared=prepared,
-        loss=loss.name,
-        coefficient_array=coefficients.reshape(-1, linear.outputs) if many else coefficients.copy(),
-        intercept=intercepts if many else intercepts[0],
-        tables=_looked_into(led.steps, origin.tables),
-        loss_parameters=loss.model_dump(mode="json"),
+    coefficients = descent.theta[linear.coefficients]
+    intercepts = tuple(descent.theta[linear.intercepts].tolist())
+    many = linear.loss.name == MULTINOMIAL
+    return model_of(
+        features,
+        linear.loss,
+        coefficients.reshape(-1, linear.outputs) if many else coefficients.copy(),
+        intercepts if many else intercepts[0],
+        pipeline,
     )
-
-
-def _looked_into(steps: Sequence[ReplayStep], tables: Sequence[SideTable]) -> tuple[SideTable, ...]:
-    """The tables that the steps look into, with the columns that they look at."""
-    needed = []
-    for table in merged_tables(tables):
-        looked_at = [step.looked_at(table.name) for step in steps if table.name in step.tables]
-        names = [each for each in looked_at if each is not None]
-        if len(names) < len(looked_at):
-            needed.append(table)
-        elif names:
-            needed.append(with_columns(table, frozenset().union(*names)))
-    return tuple(needed)

@@ -6,21 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
 from distributed import Future
 
 from lepton_dask.artifacts.frames import InputColumn
 from lepton_dask.artifacts.predictor import Model
 from lepton_dask.artifacts.replay import ReplayStep
 from lepton_dask.artifacts.side_table import SideTable
+from lepton_dask.data.arrow import to_columns
 from lepton_dask.data.arrow_types import declared_format
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.prepared import Prepared
 from lepton_dask.data.read import Read
+from lepton_dask.data.tables import Partition
 from lepton_dask.data.types import Schema
 from lepton_dask.learn.descent import Descent
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.inference import Estimate
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.learn.sweeps import Shards
+from lepton_dask.learn.meta.fit import Fitted
+from lepton_dask.learn.meta.meta_train import MetaTrain
+from lepton_dask.learn.sweeps import Predictions, Shards, Sweeps
+from lepton_dask.learn.tallies import Predicted
 from lepton_dask.learn.train import Train
 from lepton_dask.parts import Part
 
@@ -141,8 +148,44 @@ class ModelValue:
     model: Model
     inference: tuple[Estimate, ...] = ()
 
+    def predictions(self, dispatch: Dispatch, part: PartName) -> Predictions:
+        """Of one part's rows, left on the workers."""
+        sweeps = Sweeps(dispatch, self.features.shards[part], self.linear)
+        return sweeps.predict(self.descent.theta)
 
-StepValue = TableValue | FeaturesValue | ModelValue
+
+@dataclass(frozen=True)
+class MetaModelValue:
+    """A model that was learnt from many groups, with how it was; `linear` are the model's loss and
+    layout. By itself it predicts as for a group of which nothing is known."""
+
+    step: str
+    features: FeaturesValue
+    linear: LinearModel
+    model: Model
+    meta: MetaTrain
+    fitted: Fitted
+
+    def predictions(self, dispatch: Dispatch, part: PartName) -> Predictions:
+        """Of one part's rows, left on the workers."""
+        model = replace(self.model, prior=None, tables=())
+        tasks = [(rows, model) for rows in self.features.table.parts[part].partitions]
+        found = dispatch.starmap("predict", predicted_chunk, tasks)
+        return Predictions.of_chunks(found, self.features.shards[part].rows)
+
+
+def predicted_chunk(rows: Partition, model: Model) -> list[Predicted]:
+    """A model's predictions for a chunk's rows that have a target."""
+    columns = to_columns(rows.table, model.prepared.inputs)
+    target, weight, usable = model.prepared.target_and_weight(columns)
+    scores = model.score_columns(columns)
+    made = scores.predictions if scores.probabilities is None else scores.probabilities[:, 1]
+    usable = usable & np.isfinite(np.asarray(made, dtype=np.float64))
+    return [Predicted(target[usable], np.asarray(made, np.float64)[usable], weight[usable])]
+
+
+AnyModelValue = ModelValue | MetaModelValue
+StepValue = TableValue | FeaturesValue | AnyModelValue
 
 
 def part_rows(parts: Mapping[PartName, PartTable] | Mapping[str, PartTable]) -> str:

@@ -19,7 +19,11 @@ REASSOCIATE = frozenset({"contract", "reassoc", "nsz"})
 def kernel(fastmath: frozenset[str] = CONTRACT, inline: bool = False) -> Callable[[F], F]:
     """Decorates a function that is compiled on its first call, or read from the disk.
 
-    `inline` is for functions that loops become SIMD instructions with.
+    `inline` is for every function that another kernel calls: so that loops become SIMD instructions
+    with it, and because each kernel would bring a copy of its own, of which a process calls the one
+    that it happened to load first. Copies sum in orders of their own where that is left to the
+    compiler: an intercept's gradient had other bits where it was compiled than where it was read
+    from the disk.
     """
 
     def decorate(function: F) -> F:

@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 
-from lepton_dask.learn.kernels.compiler import kernel
 from lepton_dask.learn.kernels.elementary import exp, inlined, log1p_of_decay
 from lepton_dask.learn.losses import (
     Gamma,
@@ -26,8 +25,6 @@ from lepton_dask.learn.losses import (
     Tweedie,
 )
 from lepton_dask.matrix import Floats
-
-compiled = kernel()
 
 SQUARED, LOGISTIC, POISSON = Squared.code, Logistic.code, Poisson.code
 GAMMA, TWEEDIE, HUBER, QUANTILE = Gamma.code, Tweedie.code, Huber.code, Quantile.code
@@ -165,7 +162,7 @@ def barrier(r: float, mu: float) -> Pair:
     return (larger, smaller) if r >= 0.0 else (smaller, larger)
 
 
-@compiled
+@inlined
 def evaluate(
     code: int,
     a: float,
@@ -204,7 +201,7 @@ def evaluate(
             value[i], slope[i] = huber_scale_bend(y[i], z[i], a, scale)
 
 
-@compiled
+@inlined
 def curve(
     code: int,
     a: float,
@@ -239,7 +236,7 @@ def curve(
             curvature[i] = quantile_curvature(y[i], z[i], b)
 
 
-@compiled
+@inlined
 def evaluate_classes(y: Floats, z: Floats, value: Floats, slope: Floats) -> None:
     """Multinomial: value (n,) and slope (n, K) of z (n, K), with l = log(sum_k e^z_k) - z_y."""
     n, K = z.shape

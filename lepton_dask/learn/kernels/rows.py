@@ -27,10 +27,10 @@ ABREAST = 4
 
 Starts = tuple[int, int, int, int]
 
-compiled = kernel()
+inlined = kernel(inline=True)
 
 
-@compiled
+@inlined
 def strip(n: int, run: int, number: int, first: int, step: int) -> tuple[int, int]:
     """Where the rows of a batch's run begin, `run` of them, and how many of these are not its own.
 
@@ -42,7 +42,7 @@ def strip(n: int, run: int, number: int, first: int, step: int) -> tuple[int, in
     return at, min(start - at, run)
 
 
-@compiled
+@inlined
 def predict(
     dense: Dense,
     codes: Codes,
@@ -89,7 +89,7 @@ def predict(
                 z[k * run + i] += s
 
 
-@compiled
+@inlined
 def gather(
     dense: Dense,
     codes: Codes,
@@ -128,7 +128,7 @@ def gather(
                     total[unsigned(D - S + columns[e])] += r0 * values[e]
 
 
-@compiled
+@kernel()
 def sweep(
     dense: Dense,
     codes: Codes,
@@ -201,7 +201,7 @@ def sweep(
     return loss_sum, weight_sum
 
 
-@kernel(REASSOCIATE)
+@kernel(REASSOCIATE, inline=True)
 def weighed(n: int, weight: Floats, value: Floats, residual: Floats) -> tuple[float, float, float]:
     """The sums of w l, w and w dl/dz over n rows; `residual` becomes w dl/dz."""
     loss = mass = slope = 0.0

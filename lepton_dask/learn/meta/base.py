@@ -77,7 +77,7 @@ class GroupedRows(NamedTuple):
     def rows(self, rows: NDArray[np.intp], groups: NDArray[np.intp]) -> GroupedRows:
         """These rows, which are of these groups, in this order."""
         owner = np.repeat(np.arange(len(self.names)), self.counts)[rows]
-        counts = [int(np.count_nonzero(owner == t)) for t in groups]
+        counts = np.bincount(owner, minlength=len(self.names))[groups]
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         names = tuple(self.names[t] for t in groups)
         return GroupedRows(self.x[rows], self.y[rows], self.weight[rows], starts, names)
