@@ -16,7 +16,7 @@ import functools
 import multiprocessing
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import Arm, Bench, Case, Run
+from benchmarks.harness import Bar, Row
+from benchmarks.meta_tables import Table
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.meta.base import GroupedRows, MetaAlgorithm, Prior, Setting
 from lepton_dask.learn.meta.maml import Maml, MetaSgd
@@ -100,37 +101,50 @@ class Trained:
     best_round: int
 
 
-def sinusoid(bench: Bench) -> None:
-    """Trains and tests every contender with every seed, and states its bars."""
+def sinusoid(scale: float = 1.0, say: Callable[[str], None] = print) -> Table:
+    """Trains and tests every contender with every seed; `scale` takes a share of the rounds.
+
+    The seconds of a row are those of its trainings, one for each seed.
+    """
+    title = f"sinusoids of random frequency, means of {len(SEEDS)} seeds"
     context = multiprocessing.get_context("spawn")
+    rows: list[Row] = []
+    bars: list[Bar] = []
     with ProcessPoolExecutor(PARTS, mp_context=context, initializer=pin_blas) as pool:
-        arms = [
-            Arm(contender.algorithm.name, functools.partial(_run, bench, pool, contender))
-            for contender in CONTENDERS
-        ]
-        measured = bench.measure(Case("sinusoid", arms, lambda _: {}, warm=0), repeats=1)
-    for contender in CONTENDERS:
-        name = contender.algorithm.name
-        for shots, bar in zip(SHOTS, contender.bars, strict=True):
-            value = measured.value(name, _error(shots))
-            bench.bar(f"{name}'s squared error at {shots} shots", value, "<=", bar)
+        for contender in CONTENDERS:
+            row = _trainings(title, scale, say, pool, contender)
+            rows.append(row)
+            bars += _bars(contender, row)
+    return Table(title, tuple(rows), tuple(bars))
 
 
-def _run(bench: Bench, pool: ProcessPoolExecutor, contender: Contender) -> Run:
-    """All seeds one after the other; the seconds are those of the trainings."""
-    rounds = max(2, round(contender.rounds * bench.scale))
-    seconds, values = 0.0, []
+def _trainings(
+    title: str,
+    scale: float,
+    say: Callable[[str], None],
+    pool: ProcessPoolExecutor,
+    contender: Contender,
+) -> Row:
+    """Every seed, one after the other."""
+    name = contender.algorithm.name
+    rounds = max(2, round(contender.rounds * scale))
+    seconds, values = [], []
     for seed in SEEDS:
         trained = train(pool, contender.algorithm, rounds, seed)
+        seconds.append(trained.seconds)
         values.append(test(pool, contender.algorithm, trained, seed))
-        seconds += trained.seconds
-        told = ", ".join(f"{name} {value:.3g}" for name, value in values[-1].items())
-        bench.say(
-            f"{contender.algorithm.name}, seed {seed}: {trained.seconds:.0f} s, best of {rounds} "
-            f"rounds {trained.best_round}, {told}"
-        )
-    mean = {name: statistics.fmean(each[name] for each in values) for name in values[0]}
-    return Run(seconds, None, mean)
+        told = ", ".join(f"{key} {value:.3g}" for key, value in values[-1].items())
+        best = f"best of {rounds} rounds {trained.best_round}"
+        say(f"{name}, seed {seed}: {trained.seconds:.0f} s, {best}, {told}")
+    means = {key: statistics.fmean(each[key] for each in values) for key in values[0]}
+    return Row(title, name, tuple(seconds), means)
+
+
+def _bars(contender: Contender, row: Row) -> Iterator[Bar]:
+    for shots, bar in zip(SHOTS, contender.bars, strict=True):
+        value = row.values[_error(shots)]
+        assert isinstance(value, float)
+        yield Bar(f"{row.arm}'s squared error at {shots} shots", value, "<=", bar)
 
 
 def train(
