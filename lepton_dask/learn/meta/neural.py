@@ -13,7 +13,7 @@ from pydantic import Field
 
 from lepton_dask.learn.meta.adam import Adam
 from lepton_dask.learn.meta.base import GroupedRows, MetaAlgorithm, Setting
-from lepton_dask.learn.meta.tasks import Tasks, drawn_episodes, gathered
+from lepton_dask.learn.meta.tasks import Tasks, drawn_tasks
 from lepton_dask.matrix import Floats
 
 PATIENCE = 5
@@ -103,12 +103,10 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
         if not groups:
             return NeuralMessage(adam, 0)
         rng = np.random.default_rng(seed)
-        episodes = drawn_episodes(rng, held, self.steps * self.tasks, setting.shots[0], self.query)
+        drawn = drawn_tasks(rng, held, self.steps, self.tasks, setting.shots[0], self.query)
         rate = self.rate * prior.rate
         with np.errstate(over="ignore", invalid="ignore"):  # such a gradient is no step
-            for step in range(self.steps):
-                drawn = episodes.take(slice(step * self.tasks, (step + 1) * self.tasks))
-                support, query = gathered(held, drawn.support), gathered(held, drawn.query)
+            for support, query in drawn:
                 adam = adam.step(self.gradient(setting, adam.theta, support, query), rate)
         return NeuralMessage(adam, groups)
 

@@ -16,6 +16,9 @@ Places = NDArray[np.intp]
 MOST_NUMBERS = 1 << 20
 """In the arrays of tasks that are adapted together: 8 MiB in all, which stay in a cache."""
 
+DRAWN_AT_ONCE = 50
+"""Steps: so many that drawing takes next to no time, so few that it takes next to no memory."""
+
 
 class Tasks(NamedTuple):
     """T tasks side by side, S rows each: x (T, S, D + 1), a 1 at every row's end, y (T, S), weight
@@ -53,9 +56,18 @@ class Episodes(NamedTuple):
     support: Places
     query: Places
 
-    def take(self, tasks: slice) -> Episodes:
-        """These tasks."""
-        return Episodes(self.support[tasks], self.query[tasks])
+
+def drawn_tasks(
+    rng: np.random.Generator, rows: GroupedRows, steps: int, tasks: int, support: int, query: int
+) -> Iterator[tuple[Tasks, Tasks]]:
+    """The supports and the queries of so many tasks, anew for each of so many steps."""
+    for begin in range(0, steps, DRAWN_AT_ONCE):
+        now = min(DRAWN_AT_ONCE, steps - begin)
+        drawn = drawn_episodes(rng, rows, now * tasks, support, query)
+        for supports, queries in zip(
+            np.split(drawn.support, now), np.split(drawn.query, now), strict=True
+        ):
+            yield gathered(rows, supports), gathered(rows, queries)
 
 
 def gathered(rows: GroupedRows, places: Places) -> Tasks:
