@@ -203,6 +203,17 @@ def test_a_gradient_that_is_not_finite_is_no_step_and_a_long_one_is_shortened():
     np.testing.assert_allclose(far.theta, [-0.1, -0.1, 0.0], rtol=1e-6)
 
 
+def test_parameters_shrink_by_the_decay_of_the_rate_beside_their_step():
+    adam = Adam.start(np.array([2.0, -1.0]))
+    gradient = np.array([1.0, 1.0])
+    plain, shrunk = adam.step(gradient, 0.1), adam.step(gradient, 0.1, decay=0.5)
+    np.testing.assert_allclose(shrunk.theta, plain.theta - 0.05 * adam.theta, rtol=1e-12)
+    decaying = ALGORITHMS[0].model_copy(update={"decay": 1.0})
+    prior = decaying.start(setting_of(), 0)
+    one, other = (each.work(setting_of(), prior, GROUPS, 0) for each in (ALGORITHMS[0], decaying))
+    assert np.linalg.norm(other.adam.theta) < np.linalg.norm(one.adam.theta)
+
+
 def test_parts_are_spelt_as_they_are_called():
     assert Maml(parts=5).parts == 5
     assert Maml().parts == 2

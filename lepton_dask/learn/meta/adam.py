@@ -30,9 +30,10 @@ class Adam(NamedTuple):
     def start(cls, theta: Floats) -> Adam:
         return cls(theta, np.zeros_like(theta), np.zeros_like(theta), 0)
 
-    def step(self, gradient: Floats, rate: float) -> Adam:
-        """theta - rate m' / (sqrt(s') + 1e-8), m' and s' without the pull of their start at 0
-        (Kingma, Ba: Adam, ICLR 2015, algorithm 1).
+    def step(self, gradient: Floats, rate: float, decay: float = 0.0) -> Adam:
+        """theta - rate (m' / (sqrt(s') + 1e-8) + decay theta), m' and s' without the pull of their
+        start at 0 (Kingma, Ba: Adam, ICLR 2015, algorithm 1; Loshchilov, Hutter: Decoupled weight
+        decay regularization, ICLR 2019, algorithm 2).
 
         A gradient that is not finite is no step.
         """
@@ -44,5 +45,5 @@ class Adam(NamedTuple):
         mean = FIRST * self.mean + (1.0 - FIRST) * shortened
         square = SECOND * self.square + (1.0 - SECOND) * np.square(shortened)
         scale = np.sqrt(square / (1.0 - SECOND**updates)) + SMALL
-        theta = self.theta - rate / (1.0 - FIRST**updates) * mean / scale
+        theta = (1.0 - rate * decay) * self.theta - rate / (1.0 - FIRST**updates) * mean / scale
         return Adam(theta, mean, square, updates)

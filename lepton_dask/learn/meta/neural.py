@@ -65,11 +65,14 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
 
     A task has shots[0] rows of its group to adapt to, at most half of them, and up to `query` of
     the others to be judged by. `rate` is Adam's; it is halved after PATIENCE rounds that did not
-    improve anything.
+    improve anything. With every step the parameters shrink by `decay` of the rate. Of 400 groups of
+    some 20 rows 0.3 kept held-out groups from being predicted worse again soon; of 50,000 sinusoids
+    0.1 doubled the ridge head's error, and so nothing shrinks unless it is asked for.
     """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (40, 40)
     rate: float = Field(default=0.001, gt=0)
+    decay: float = Field(default=0.0, ge=0, le=1)
     tasks: int = Field(default=25, gt=0)
     query: int = Field(default=20, gt=0)
     steps: int = Field(default=500, gt=0)
@@ -107,7 +110,8 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
         rate = self.rate * prior.rate
         with np.errstate(over="ignore", invalid="ignore"):  # such a gradient is no step
             for support, query in drawn:
-                adam = adam.step(self.gradient(setting, adam.theta, support, query), rate)
+                gradient = self.gradient(setting, adam.theta, support, query)
+                adam = adam.step(gradient, rate, self.decay)
         return NeuralMessage(adam, groups)
 
     def combine(
