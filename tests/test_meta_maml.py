@@ -106,7 +106,7 @@ def test_more_steps_than_were_learnt_with_fit_the_rows_better(algorithm):
     prior = algorithm.start(setting, 0)
     losses = []
     for steps in (1, 10, 100):
-        field = "steps_of_a_new_group" if algorithm.name == "reptile" else "inner_steps"
+        field = "adapting_steps" if algorithm.name == "reptile" else "inner_steps"
         models = algorithm.model_copy(update={field: steps}).adapt(setting, prior, rows)
         losses.append(
             np.mean([(models[t].linear(rows.group(t).x) - rows.group(t).y) ** 2 for t in range(5)])

@@ -25,9 +25,8 @@ class Descending(NeuralAlgorithm):
 
     inner_rate: float = Field(default=0.1, gt=0)
 
-    @property
     @abstractmethod
-    def adapting_steps(self) -> int:
+    def descents(self) -> int:
         """How many steps lead to a new group's model."""
 
     def network(self, setting: Setting) -> Network:
@@ -48,7 +47,7 @@ class Descending(NeuralAlgorithm):
         for groups, tasks in in_batches(rows, 3 * sum(network.widths), 3 * network.size):
             ends = start
             with np.errstate(over="ignore", invalid="ignore"):  # such a step is halved
-                for _ in range(self.adapting_steps):
+                for _ in range(self.descents()):
                     ends, _step = descend(network, setting.loss, ends, rates, tasks)
             for group, end in zip(groups, ends, strict=True):
                 adapted[group] = _adapted(network, end)

@@ -27,8 +27,7 @@ class Maml(Descending):
 
     inner_steps: int = Field(default=1, gt=0)
 
-    @property
-    def adapting_steps(self) -> int:
+    def descents(self) -> int:
         return self.inner_steps
 
     def gradient(self, setting: Setting, theta: Floats, support: Tasks, query: Tasks) -> Floats:

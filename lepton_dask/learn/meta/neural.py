@@ -69,7 +69,7 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
     """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (40, 40)
-    rate: float = Field(default=0.002, gt=0)
+    rate: float = Field(default=0.001, gt=0)
     tasks: int = Field(default=25, gt=0)
     query: int = Field(default=20, gt=0)
     steps: int = Field(default=500, gt=0)

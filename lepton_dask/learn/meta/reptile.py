@@ -25,12 +25,11 @@ class Reptile(Descending):
 
     name = "reptile"
 
-    inner_steps: int = Field(default=8, gt=0)
-    steps_of_a_new_group: int = Field(default=32, gt=0)
+    inner_steps: int = Field(default=5, gt=0)
+    adapting_steps: int = Field(default=10, gt=0)
 
-    @property
-    def adapting_steps(self) -> int:
-        return self.steps_of_a_new_group
+    def descents(self) -> int:
+        return self.adapting_steps
 
     def gradient(self, setting: Setting, theta: Floats, support: Tasks, query: Tasks) -> Floats:
         network = self.network(setting)

@@ -34,8 +34,6 @@ class RidgeHead(NeuralAlgorithm):
 
     name = "ridge_head"
 
-    rate: float = Field(default=0.003, gt=0)
-
     precision: float = Field(default=1.0, gt=0)
     """That of all the head's weights at the start."""
 
