@@ -15,6 +15,7 @@ from lepton_dask.data.split import Split, split_mistakes, split_parts
 from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate, evaluate_mistakes
+from lepton_dask.learn.search.mistakes import search_mistakes
 from lepton_dask.learn.train import Train, train_mistakes
 from lepton_dask.parts import PARTS, Part
 
@@ -143,6 +144,7 @@ def _result(draft: Draft, taken: list[Result], mistakes: list[Mistake]) -> Resul
         case Train():
             known = PARTS if parts is None else parts
             mistakes += train_mistakes(draft.action, known, draft.verb_path)
+            mistakes += search_mistakes(draft.action, known, draft.verb_path)
             return Result(kind, parts, (draft.action,))
         case Evaluate():
             _check_evaluate(draft.action, models, parts, draft.verb_path, mistakes)
