@@ -13,7 +13,7 @@ UNSEARCHED = frozenset({"search", "goal", "inference"})
 """Fields that say when and how there is an end, and what is written then."""
 
 
-def searched_mistakes(train: Train, node: Node, path: DocumentPath) -> list[Mistake]:
+def searched_mistakes(node: Node, path: DocumentPath) -> list[Mistake]:
     """What the fields of a `train` node, at `path`, do not take of the values that its search is to
     try: unknown fields, and values of another type or beyond a limit."""
     space = descend(node, ("search", "space"))
@@ -57,9 +57,7 @@ def _with_value(node: MappingNode, field: DocumentPath, entry: Entry) -> Mapping
     return MappingNode({**node.entries, key: entry}, node.mark)
 
 
-def _moved(
-    mistake: Mistake, field: DocumentPath, at: DocumentPath, where: DocumentPath
-) -> Mistake:
+def _moved(mistake: Mistake, field: DocumentPath, at: DocumentPath, where: DocumentPath) -> Mistake:
     """A mistake of the step with the value in it, as one of the space: below the value, or of the
     field's name."""
     path = mistake.path

@@ -82,7 +82,7 @@ def _read_step(name: str, node: Node, mistakes: list[Mistake]) -> Draft:
     if verb in VERBS and verb in node.entries:
         action = build(VERBS[verb], node.entries[verb].value, (*path, verb), mistakes)
         if isinstance(action, Train) and action.search is not None:
-            mistakes += searched_mistakes(action, node.entries[verb].value, (*path, verb))
+            mistakes += searched_mistakes(node.entries[verb].value, (*path, verb))
     source = child(node, "from")
     named = _named(source, (*path, "from"), mistakes) if source is not None else None
     others = [key for key in node.entries if key not in SHARED_KEYS]

@@ -133,10 +133,7 @@ def descend(
     """
     pin_blas()
     optimizer = optimizer.seeded(seed)
-    if isinstance(begin, Halfway):
-        begun = begin
-    else:
-        begun = _begun(optimizer, passes, seed, begin)
+    begun = begin if isinstance(begin, Halfway) else _begun(optimizer, passes, seed, begin)
     going = descending(train, optimizer, passes, begun, on_iteration, keep)
     query = next(going)
     while True:
@@ -148,9 +145,7 @@ def descend(
             return descent
 
 
-def _begun(
-    optimizer: Optimizer[StateT], passes: Passes, seed: int, at: Floats | None
-) -> Halfway:
+def _begun(optimizer: Optimizer[StateT], passes: Passes, seed: int, at: Floats | None) -> Halfway:
     """A descent before its first pass."""
     began = time.monotonic()
     fitting = passes.pilot() if optimizer.wants_pilot and at is None else None

@@ -20,6 +20,7 @@ from lepton_dask.matrix import Block
 Numbers = NDArray[np.int8]
 """(n,): the fold of each row of a chunk."""
 
+
 @dataclass(frozen=True)
 class Fold:
     """The fold with this `number` of `of`: with `held_out` its rows alone, else all others."""

@@ -124,17 +124,17 @@ class Sweeps:
 
     def sums(self, query: Query) -> ChunkSums:
         """The sums over all rows that answer a query."""
-        found: ChunkSums = self._added("pass", shard_answer, self.model, query)
+        found: ChunkSums = self.added("pass", shard_answer, self.model, query)
         return found
 
     def column_sums(self) -> ColumnSums:
         """What the start of training needs."""
-        found: ColumnSums = self._added("columns", shard_sums, column_sums, self.model)
+        found: ColumnSums = self.added("columns", shard_sums, column_sums, self.model)
         return found
 
     def information(self, theta: Floats) -> Information:
         """What standard errors at theta (M,) need."""
-        found: Information = self._added(
+        found: Information = self.added(
             "information", shard_sums, block_information, self.model, theta
         )
         return found
@@ -160,7 +160,7 @@ class Sweeps:
 
         return result
 
-    def _added(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    def added(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """The sum of what function(shard, chunks, *arguments) of each shard brings home."""
         futures = self._started(name, function, *arguments)
         # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
@@ -172,9 +172,7 @@ class Sweeps:
         self.dispatch.later(IDLE_S, futures.clear)
         return added_shards(self.shards.chunks, results)
 
-    def _started(
-        self, name: str, function: Callable[..., Any], *arguments: Any
-    ) -> list[Future]:
+    def _started(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Future]:
         """A task function(shard, chunks, *arguments) for each shard."""
         shards = self.shards
         if self.fold is not None:

@@ -114,7 +114,7 @@ def _draw(
         case Prepare() as prepare, [TableShape() as table]:
             return models.draw_prepare(prepare, table, at, task)
         case Train() as train, [FeaturesShape() as features]:
-            return models.draw_train(train, step.name, features)
+            return models.draw_train(train, step.name, features, at)
         case Evaluate() as evaluate, _:
             trained = [shape for shape in inputs if isinstance(shape, ModelShape)]
             return models.draw_evaluate(evaluate, trained, at)

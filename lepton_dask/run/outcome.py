@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from lepton_dask.run.search_outcome import Searched
 
 Scores = Mapping[str, float | None]
 
@@ -46,14 +48,17 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Where the run is, and what it scored. A missed goal is an outcome: exit code 3."""
+    """Where the run is, what it searched and scored. A missed goal is an outcome: exit code 3."""
 
     folder: Path
     metrics: Mapping[str, Evaluated]
+    searches: Mapping[str, Searched] = field(default_factory=dict)
 
     @property
     def missed_goals(self) -> tuple[str, ...]:
-        return tuple(missed for evaluated in self.metrics.values() for missed in evaluated.missed)
+        searches = (searched.missed for searched in self.searches.values())
+        scores = (missed for evaluated in self.metrics.values() for missed in evaluated.missed)
+        return (*(missed for missed in searches if missed is not None), *scores)
 
     @property
     def exit_code(self) -> int:

@@ -108,6 +108,4 @@ class Search(Component):
         """The goal, its metric filled in."""
         if self.goal is None:
             return None
-        return Goal(
-            metric=self.scored_by, at_least=self.goal.at_least, at_most=self.goal.at_most
-        )
+        return Goal(metric=self.scored_by, at_least=self.goal.at_least, at_most=self.goal.at_most)
