@@ -179,8 +179,8 @@ def _train(running: Running, work: Work, train: Train, features: FeaturesValue) 
     found = "" if searched is None else f"{searched.summary}; then "
     return Result(
         value,
-        f"{found}{descent.optimizer}, {descent.iterations} iterations, {descent.passes:.4g} passes; "
-        f"{descent.stopped.reason}",
+        f"{found}{descent.optimizer}, {descent.iterations} iterations, "
+        f"{descent.passes:.4g} passes; {descent.stopped.reason}",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.descent import Descent, Stop
 from lepton_dask.learn.kernels.candidates import NO_FOLD
 from lepton_dask.learn.objective import penalised, unpenalised, weighted
@@ -156,6 +157,7 @@ def _by_ridge_path(
     folding: Folding,
 ) -> None:
     """All trials from one pass over the training part, and one over the validation part."""
+    pin_blas()
     began = time.monotonic()
     first = next(iter(fittings.values()))
     sweeps = Sweeps(work.dispatch, first.training, first.linear)

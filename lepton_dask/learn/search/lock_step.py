@@ -8,7 +8,7 @@ who has converged asks no more. So K fits cost the passes of the slowest, not th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,7 +23,8 @@ from lepton_dask.learn.kernels.sweep import sweep_block
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
-from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query
+from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS, Optimizer, Pilot, Query
+from lepton_dask.learn.optimizers.newton import Newton, NewtonState
 from lepton_dask.learn.optimizers.quadratic import newton_step
 from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.learn.stored import Shard
@@ -31,6 +32,14 @@ from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.learn.tree import Node, added, added_to_nodes, stacked
 from lepton_dask.matrix import Block, Floats
+
+ENTRIES_A_CANDIDATE = 16
+REFERENCE_PASSES = 6
+NEAR = 1e-4
+"""Of the objective: what a Newton step of the reference need not win."""
+
+REFERENCE_TRAIN = Train(loss="squared")
+"""The reference has no rules of a pipeline's."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ def descend_together(
     where they are, without an outcome. `on_pass` hears before each pass how many it answers.
     """
     pin_blas()
-    begun = _starts(candidates, passes)
+    begun = _starts(candidates, passes, on_pass)
     going: dict[int, Descending] = {}
     queries: dict[int, Query] = {}
     for number, candidate in enumerate(candidates):
@@ -163,50 +172,94 @@ def descend_together(
     return done
 
 
-def _starts(candidates: Sequence[Candidate], passes: SharedPasses) -> list[Halfway]:
-    """Where each candidate begins: at the null model, or at one pilot's minimum, moved to its own
-    penalty. Those that differ in their fold alone share a start."""
-    null = passes.null_model(candidates[0].objective)
-    middle = _middle(candidates)
-    pilot = None
-    if any(candidate.optimizer.wants_pilot for candidate in candidates):
-        pilot = passes.pilot(middle)
+def _starts(
+    candidates: Sequence[Candidate], passes: SharedPasses, on_pass: Callable[[int], None]
+) -> list[Halfway]:
+    """Where each candidate begins: at the null model, or a Newton step from the reference's point
+    under its own penalty. Those that differ in their fold alone share a start."""
+    first = candidates[0].objective
+    null = passes.null_model(first)
+    reference = None
+    wanting = [each for each in candidates if each.optimizer.wants_pilot]
+    if wanting:
+        reference = find_reference(_middle(wanting), passes, len(wanting), on_pass)
     known: dict[tuple[bytes, bytes, str], Halfway] = {}
     starts = []
     for candidate in candidates:
-        objective = candidate.objective
-        key = (objective.l1.tobytes(), objective.l2.tobytes(), candidate.optimizer.name)
+        objective, optimizer = candidate.objective, candidate.optimizer
+        key = (objective.l1.tobytes(), objective.l2.tobytes(), optimizer.name)
         if key not in known:
-            known[key] = _start(candidate, null, candidates[0].objective, pilot, middle)
+            curvature = null.curvature + objective.l2 - first.l2
+            pilot = None
+            if reference is not None and optimizer.wants_pilot:
+                pilot = reference.pilot(objective, curvature)
+            state = optimizer.start(null.theta, curvature, pilot)
+            known[key] = Halfway(state, 0.0, 0.0, (), None)
         starts.append(known[key])
     return starts
 
 
-def _start(
-    candidate: Candidate, null: NullModel, of: Objective, pilot: Pilot | None, middle: Objective
-) -> Halfway:
-    objective, optimizer = candidate.objective, candidate.optimizer
-    curvature = null.curvature + objective.l2 - of.l2
-    moved = None
-    if pilot is not None and optimizer.wants_pilot:
-        moved = moved_pilot(pilot, objective.l2 - middle.l2)
-    state = optimizer.start(null.theta, curvature, moved)
-    return Halfway(state, 0.0 if moved is None else moved.share, 0.0, (), None)
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Near the minimum of one of the objectives: the point, the smooth gradient there (M,) and the
+    Hessian (M, M)."""
+
+    objective: Objective
+    point: Evaluation
+
+    def pilot(self, objective: Objective, curvature: Floats) -> Pilot:
+        """What another candidate begins with: its own Hessian at the point, known exactly since the
+        two differ by a diagonal, and a Newton step from there, whose gradient is known too."""
+        theta, hessian = self.point.theta, self.point.hessian
+        assert hessian is not None
+        change = objective.l2 - self.objective.l2
+        hessian = hessian + np.diag(change)
+        gradient = self.point.gradient + change * theta
+        step = newton_step(hessian, gradient, self.point.intercepts)
+        return Pilot(theta + step, hessian, curvature, 0.0, 1.0)
 
 
-def moved_pilot(pilot: Pilot, change: Floats) -> Pilot:
-    """The pilot under another l2, `change` (M,) more than it was fitted with: the Hessian is known
-    exactly, and one Newton step leads from the one minimum near the other, where the gradient is
-    change * theta."""
-    hessian = pilot.hessian + np.diag(change)
-    theta = pilot.theta + newton_step(hessian, change * pilot.theta)
-    return replace(pilot, theta=theta, hessian=hessian, curvature=pilot.curvature + change)
+def find_reference(
+    middle: Objective, passes: SharedPasses, sharing: int, on_pass: Callable[[int], None]
+) -> Reference | None:
+    """A few Newton steps, by all rows, towards the minimum under the median penalty; None where
+    their Hessians would cost more than they save so many candidates.
+
+    A pass of gradients serves all candidates, so a Hessian that they share may cost as much as
+    several: on a row of E entries E / 8 times what a gradient does.
+    """
+    model = middle.model
+    entries = model.layout.dense + len(model.layout.levels)
+    if model.parameters > MAX_PILOT_PARAMETERS or model.layout.sparse:
+        return None
+    if entries > ENTRIES_A_CANDIDATE * sharing:
+        return None
+    newton = Newton()
+    null = passes.null_model(middle)
+    state = newton.start(null.theta, null.curvature, passes.pilot(middle))
+    candidate = {0: Candidate(REFERENCE_TRAIN, newton, middle)}
+    for _ in range(REFERENCE_PASSES):
+        on_pass(1)
+        state = newton.step(state, passes.evaluate(candidate, {0: state.query})[0])
+        if state.ended is not None or _is_near(state):
+            break
+    point = state.point
+    if point is None or point.hessian is None or not np.isfinite(point.hessian).all():
+        return None
+    return Reference(middle, point)
+
+
+def _is_near(state: NewtonState) -> bool:
+    """Whether the point is a minimum as far as other penalties' minima care."""
+    point, search = state.point, state.search
+    if point is None or search is None or search.trials:
+        return False
+    return -0.5 * search.slope <= NEAR * abs(point.value)
 
 
 def _middle(candidates: Sequence[Candidate]) -> Objective:
     """The objective whose l2 is the median of the candidates'."""
-    smooth = [each.objective for each in candidates if each.optimizer.wants_pilot]
-    ranked = sorted(smooth or [candidates[0].objective], key=lambda each: float(each.l2.sum()))
+    ranked = sorted((each.objective for each in candidates), key=lambda each: float(each.l2.sum()))
     return ranked[len(ranked) // 2]
 
 

@@ -1,14 +1,14 @@
 """Least squares over a grid of penalties and folds, exactly, from one pass over the rows.
 
-With r = y - X t_0 at the null model t_0, X with a column of ones for the intercept, the sums by fold
+With r = y - X t_0 at the null model t_0, X with a column of ones for the intercept, sums by fold
 
     H_f = sum w x x',   g_f = - sum w r x,   q_f = sum w r^2 / 2,   W_f = sum w
 
-say all of the squared loss on the rows of fold f at t_0 + d: d'H_f d / 2 + g_f'd + q_f. The fit that
-leaves f out minimises the sum of the others' (Golub, Heath, Wahba: Generalized Cross-Validation as a
-Method for Choosing a Good Ridge Parameter, Technometrics 1979, has the identity for single rows),
-and its error on the rows of f is a value of f's own parabola. So k-fold cross-validation of any
-number of penalties is k sums of (M, M) and a solve for each pair.
+say all of the squared loss on the rows of fold f at t_0 + d: d'H_f d / 2 + g_f'd + q_f. The fit
+that leaves f out minimises the sum of the others', and its error on the rows of f is a value of f's
+own parabola. So k-fold cross-validation of any number of penalties is k sums of (M, M) and a solve
+for each pair (for single rows: Golub, Heath, Wahba: Generalized Cross-Validation as a Method for
+Choosing a Good Ridge Parameter, Technometrics 1979).
 """
 
 from __future__ import annotations
