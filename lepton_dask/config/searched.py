@@ -66,7 +66,8 @@ def _moved(mistake: Mistake, field: DocumentPath, at: DocumentPath, where: Docum
     if path[: len(field)] == field and len(path) > len(field):
         return Mistake((*at, *where, *path[len(field) :]), mistake.found, mistake.fix, at_key=True)
     if mistake.found == "unknown key":
-        found = f"the step has no field '{at[-1]}'"
+        name = ".".join(map(str, path[len(at) - 3 :]))  # below the step, which the space is in
+        found = f"the step has no field '{name}'"
         return Mistake(at, found, mistake.fix, at_key=True)
     return Mistake(at, mistake.found, mistake.fix, at_key=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -36,7 +35,7 @@ class Domain(Component):
             )
         if self.log is not None and not self.low > 0:
             raise PydanticCustomError(
-                "domain_log", "a log range is above 0; write {{range: [...]}} to begin at 0"
+                "domain_log", "a log range is above 0; write {range: [...]} to begin at 0"
             )
         return self
 
@@ -55,14 +54,14 @@ class Domain(Component):
         return ends
 
     def at(self, unit: float, whole: bool = False) -> Value:
-        """The value at a place of [0, 1); with `whole` a whole number."""
+        """The value at a place of [0, 1]; with `whole` a whole number."""
         if self.choices is not None:
             return self.choices[min(int(unit * len(self.choices)), len(self.choices) - 1)]
         if self.log is not None:
-            value = self.low * math.exp(unit * math.log(self.high / self.low))
+            value = self.low * (self.high / self.low) ** unit
         else:
             value = self.low + unit * (self.high - self.low)
-        value = min(max(value, self.low), self.high)
+        value = self.high if unit >= 1 else min(max(value, self.low), self.high)
         return round(value) if whole else value
 
     def has(self, value: Value) -> bool:

@@ -48,16 +48,18 @@ class Space:
     def sampled(self, seed: int, trial: int) -> Point:
         """The point of a trial's number: whatever came before, it is the same.
 
-        u_j = frac(shift_j + trial / g^j), g^(d+1) = g + 1, a lattice that fills the d dimensions
-        evenly from its first points on (Roberts: The Unreasonable Effectiveness of Quasirandom
-        Sequences, 2018), shifted at random (Cranley, Patterson, 1976): of so few points those drawn
-        one by one at random leave gaps.
+        u_j = frac(shift_j + radical inverse of the trial's number in the j-th prime base), the Halton
+        sequence (1960) shifted at random (Cranley, Patterson, 1976): any first points fill each
+        dimension evenly, where so few drawn one by one at random leave gaps.
         """
         d = len(self.dimensions)
         shift = np.random.default_rng([seed, d]).random(d)
-        units = np.mod(shift + trial * _ratio(d) ** -np.arange(1.0, d + 1), 1.0)
+        units = [
+            (start + _radical_inverse(trial, base)) % 1.0
+            for start, base in zip(shift.tolist(), _primes(d), strict=True)
+        ]
         return {
-            each.name: each.domain.at(float(unit), each.whole)
+            each.name: each.domain.at(unit, each.whole)
             for each, unit in zip(self.dimensions, units, strict=True)
         }
 
@@ -121,9 +123,22 @@ def _is_whole(train: Train, name: str, domain: Domain) -> bool:
     return False
 
 
-def _ratio(dimensions: int) -> float:
-    """The positive root of g^(d+1) = g + 1: the golden ratio for d = 1."""
-    root = 2.0
-    for _ in range(64):
-        root = (1.0 + root) ** (1.0 / (dimensions + 1))
-    return float(root)
+def _radical_inverse(number: int, base: int) -> float:
+    """The digits of a number behind the point, the last first: 6 = 110 in base 2 is 0.011."""
+    inverse, weight = 0.0, 1.0 / base
+    while number:
+        number, digit = divmod(number, base)
+        inverse += digit * weight
+        weight /= base
+    return inverse
+
+
+def _primes(count: int) -> list[int]:
+    """The first primes."""
+    found: list[int] = []
+    candidate = 2
+    while len(found) < count:
+        if all(candidate % prime for prime in found):
+            found.append(candidate)
+        candidate += 1
+    return found
