@@ -182,7 +182,7 @@ def shipped() -> dict[str, dict[str, Any]]:
         },
         "pd_speech": {
             "rows": {"read": {"path": str(DATA / "modeldata_debian/pd_speech.parquet")}},
-            "features": {"prepare": {"target": {"column": "class", "positive": "1"}}},
+            "features": {"prepare": {"target": {"column": "class", "positive": "PD"}}},
             "model": _model("logistic", "log_loss"),
         },
         "traffic_i94": {

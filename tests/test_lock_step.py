@@ -141,7 +141,7 @@ def test_who_hears_of_one_may_leave_the_others():
     penalties = [Penalty(l2=l2) for l2 in np.logspace(-4, 0, 8)]
     candidates = candidates_of(model, Lbfgs(), penalties, [NO_FOLD])
     shared = SharedLocal(model, [make_block()], FOLDING)
-    found = descend_together(candidates, shared, on_done=lambda number, descent: True)
+    found = descend_together(candidates, shared, on_done=lambda *_: True)
     assert len(found) == 1
 
 

@@ -45,6 +45,25 @@ class Enough(Exception):
     """The search is over: the trial that hears it ends where it is."""
 
 
+MOST_FINISHED = 3
+"""Trainings to the end behind a budget that is spent."""
+
+
+def finish_best(trials: Trials, log: SearchLog, check: Callable[[], None]) -> None:
+    """Brings the best trial to its end, and where that makes another one the best, that one too:
+    few passes may score better than many, and the model that is kept is one of many."""
+    number = 0
+    while not log.is_goal_met:
+        best = log.best
+        if best is None or trials.has_ended(best) or (log.ended and number == MOST_FINISHED):
+            return
+        number += 1
+        job = Job(best.trial, len(trials.ends) - 1)
+        before = log.descents(best.trial)
+        advanced = trials.advance(best.point, job.rung, before, check)
+        log.add(_result(job, best.point, advanced), advanced.descents, advanced.spent)
+
+
 def search_by_rungs(
     trials: Trials, log: SearchLog, sampler: Sampler, check: Callable[[], None]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lepton_dask.events import TrialEnded
 from lepton_dask.learn.descent import Descent
@@ -43,6 +43,19 @@ class SearchLog:
     def starts(self) -> int:
         """How many trials begin at a point of the portfolio."""
         return len(self._folder.starts)
+
+    @property
+    def is_goal_met(self) -> bool:
+        wanted, best = self._search.wanted, self.best
+        return wanted is not None and best is not None and wanted.met(best.value)
+
+    def winner(self, has_ended: Callable[[TrialResult], bool]) -> TrialResult | None:
+        """The trial that is kept: the one that met the goal, where it stands; else the best of
+        those that have been trained to their end."""
+        if self.is_goal_met:
+            return self.best
+        last = {each.trial: each for each in self.results if each.status != "stopped"}
+        return best_of([each for each in last.values() if has_ended(each)], self._search.scored_by)
 
     def point(self, trial: int) -> Point:
         """Where a trial is: first the portfolio's points, then those that are sampled."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from lepton_dask.artifacts.commit import write_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import SearchStarted
-from lepton_dask.learn.descent import Descent, Halfway
+from lepton_dask.learn.descent import Descent, Stop
 from lepton_dask.learn.objective import weighted
 from lepton_dask.learn.search.block import Search
 from lepton_dask.learn.search.portfolio import (
@@ -24,11 +24,11 @@ from lepton_dask.learn.search.space import Point, Space, space_of
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
-from lepton_dask.run.halving import Even, Sampler, search_by_rungs
+from lepton_dask.run.halving import Even, Sampler, finish_best, search_by_rungs
 from lepton_dask.run.kept_cluster import state_folder
 from lepton_dask.run.search_folder import SearchFolder
 from lepton_dask.run.search_log import SearchLog
-from lepton_dask.run.search_outcome import Searched, point_text
+from lepton_dask.run.search_outcome import Searched, TrialResult, point_text
 from lepton_dask.run.together import search_together
 from lepton_dask.run.training import Fitting, finish_model, make_fitting
 from lepton_dask.run.trials import Trials
@@ -83,7 +83,9 @@ def search_model(
     else:
         sampler = _sampler(work, search, space, log)
         search_by_rungs(trials, log, sampler, work.dispatch.check)
-    best = log.best
+        # Nothing but the step itself waits for these, and they for nothing.
+        finish_best(Trials(work, train, features), log, work.dispatch.check)
+    best = log.winner(trials.has_ended if not shares_passes(train) else _always)
     if best is None:
         raise _nothing(work, search, log)
     ended = log.ended or f"the budget is spent: {search.budget.trials} trials"
@@ -94,23 +96,29 @@ def search_model(
         work.warn(f"the search's goal {search.wanted} was not met: {ended}")
     _remember(work, file, pipeline, profile, searched)
     fitting = trials.final(work, best.point)
-    begin = _begin(search, log.descents(best.trial), fitting)
+    begin = _begin(search, searched, log.descents(best.trial))
     return finish_model(work, fitting, pipeline, begin), searched
 
 
 def _begin(
-    search: Search, descents: tuple[Descent, ...], fitting: Fitting
-) -> Halfway | Floats | Descent | None:
-    """Where the last training of the best trial begins: where the trial stands, if that was over
-    all rows of the training part."""
+    search: Search, searched: Searched, descents: tuple[Descent, ...]
+) -> Floats | Descent | None:
+    """Where the last training of the winner begins: where the trial stands, if that was over all
+    rows of the training part. One that meets the goal there is kept as it is, as by `train.goal`:
+    more passes may score worse."""
     if search.folds is not None or not descents:
         return None
     [descent] = descents
-    if search.rungs.by == "rows" or not descent.history:
+    if not descent.history:
         return descent.theta
-    if descent.halfway is None or descent.passes >= fitting.train.max_passes:
-        return descent
-    return descent.halfway
+    if searched.goal is not None and searched.missed is None:
+        stop = Stop("goal", f"the search's goal is met: {searched.goal}")
+        return replace(descent, stopped=stop, halfway=None)
+    return replace(descent, halfway=None)
+
+
+def _always(_: TrialResult) -> bool:
+    return True
 
 
 def data_profile(work: Work, fitting: Fitting) -> DataProfile:

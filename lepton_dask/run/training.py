@@ -14,7 +14,7 @@ from lepton_dask.artifacts.side_table import SideTable, merged_tables, with_colu
 from lepton_dask.data.prepared import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated, OptimizerChosen
-from lepton_dask.learn.descent import Descent, Halfway, Iteration, descend
+from lepton_dask.learn.descent import Descent, Iteration, descend
 from lepton_dask.learn.inference import Dependent, Estimate, estimates
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import Objective, penalised, weighted
@@ -70,10 +70,10 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
 
 
 def finish_model(
-    work: Work, fitting: Fitting, pipeline: str, begin: Halfway | Floats | Descent | None = None
+    work: Work, fitting: Fitting, pipeline: str, begin: Floats | Descent | None = None
 ) -> ModelValue:
-    """The fitting's model, trained to its end: from the start, on from where a search has come to,
-    or as it is, where that was the end.
+    """The fitting's model, trained to its end: from the start, from a theta (M,) that a search has
+    come to, or as a search has trained it.
 
     Raises RunError where the descent diverged.
     """
@@ -89,7 +89,7 @@ def finish_model(
     return ModelValue(work.step, train, fitting.features, fitting.linear, descent, model, inferred)
 
 
-def _descend(work: Work, fitting: Fitting, begin: Halfway | Floats | None) -> Descent:
+def _descend(work: Work, fitting: Fitting, begin: Floats | None) -> Descent:
     def heard(each: Iteration) -> None:
         work.emit(
             Iterated(

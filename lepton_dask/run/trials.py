@@ -20,6 +20,7 @@ from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
 from lepton_dask.run.choosing import chosen_features
+from lepton_dask.run.search_outcome import TrialResult
 from lepton_dask.run.training import Fitting, make_fitting, validation_part
 from lepton_dask.run.values import FeaturesValue
 from lepton_dask.run.work import Work
@@ -59,6 +60,12 @@ class Trials:
         self.ends = self.search.rungs.limits(train.max_passes)
         self._lock = threading.Lock()
         self._chosen: dict[tuple[str, ...] | None, FeaturesValue] = {}
+
+    def has_ended(self, result: TrialResult) -> bool:
+        """Whether a trial would come no further: it has ended by itself, or is on the top."""
+        if result.rung == len(self.ends) - 1:
+            return True
+        return self.search.rungs.by == "passes" and result.status != "max_passes"
 
     def fitting(self, point: Point) -> Fitting:
         """The training at a point, on the columns that it chooses."""

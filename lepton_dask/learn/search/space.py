@@ -48,9 +48,9 @@ class Space:
     def sampled(self, seed: int, trial: int) -> Point:
         """The point of a trial's number: whatever came before, it is the same.
 
-        u_j = frac(shift_j + radical inverse of the trial's number in the j-th prime base), the Halton
-        sequence (1960) shifted at random (Cranley, Patterson, 1976): any first points fill each
-        dimension evenly, where so few drawn one by one at random leave gaps.
+        u_j = frac(shift_j + the radical inverse of the trial's number in the j-th prime base): the
+        Halton sequence (1960), shifted at random (Cranley, Patterson, 1976). Any first points of it
+        fill each dimension evenly, where so few drawn one by one at random leave gaps.
         """
         d = len(self.dimensions)
         shift = np.random.default_rng([seed, d]).random(d)
