@@ -24,8 +24,9 @@ from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
 from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS, Optimizer, Pilot, Query
+from lepton_dask.learn.optimizers.lbfgs import Lbfgs, LbfgsState
 from lepton_dask.learn.optimizers.newton import Newton, NewtonState
-from lepton_dask.learn.optimizers.quadratic import newton_step
+from lepton_dask.learn.optimizers.quadratic import SOUND_PIVOT
 from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.learn.stored import Shard
 from lepton_dask.learn.sweeps import Sweeps
@@ -34,7 +35,7 @@ from lepton_dask.learn.tree import Node, added, added_to_nodes, stacked
 from lepton_dask.matrix import Block, Floats
 
 ENTRIES_A_CANDIDATE = 16
-REFERENCE_PASSES = 6
+REFERENCE_PASSES = 4
 NEAR = 1e-4
 """Of the objective: what a Newton step of the reference need not win."""
 
@@ -190,10 +191,10 @@ def _starts(
         key = (objective.l1.tobytes(), objective.l2.tobytes(), optimizer.name)
         if key not in known:
             curvature = null.curvature + objective.l2 - first.l2
-            pilot = None
-            if reference is not None and optimizer.wants_pilot:
-                pilot = reference.pilot(objective, curvature)
-            state = optimizer.start(null.theta, curvature, pilot)
+            state = None
+            if reference is not None and isinstance(optimizer, Lbfgs):
+                state = reference.start(objective, null.theta, curvature)
+            state = state or optimizer.start(null.theta, curvature)
             known[key] = Halfway(state, 0.0, 0.0, (), None)
         starts.append(known[key])
     return starts
@@ -207,16 +208,38 @@ class Reference:
     objective: Objective
     point: Evaluation
 
-    def pilot(self, objective: Objective, curvature: Floats) -> Pilot:
-        """What another candidate begins with: its own Hessian at the point, known exactly since the
-        two differ by a diagonal, and a Newton step from there, whose gradient is known too."""
+    def start(self, objective: Objective, null: Floats, curvature: Floats) -> LbfgsState | None:
+        """What another candidate begins with: its own inverse Hessian at the point, known exactly
+        since the two differ by a diagonal, and the Newton step from there, whose gradient is known
+        too. None where that Hessian is not soundly positive."""
         theta, hessian = self.point.theta, self.point.hessian
         assert hessian is not None
         change = objective.l2 - self.objective.l2
-        hessian = hessian + np.diag(change)
+        root = _inverse_root(hessian + np.diag(change))
+        if root is None:
+            return None
         gradient = self.point.gradient + change * theta
-        step = newton_step(hessian, gradient, self.point.intercepts)
-        return Pilot(theta + step, hessian, curvature, 0.0, 1.0)
+        return LbfgsState(
+            query=Query(theta - root.T @ (root @ gradient)),
+            metric=root,
+            plain=1.0 / np.where(curvature > 0, curvature, 1.0),
+            null=null,
+        )
+
+
+def _inverse_root(hessian: Floats) -> Floats | None:
+    """R (M, M) with R'R = H^-1, by a Cholesky factor and its inverse: M^3 / 3 each."""
+    from scipy.linalg import lapack
+
+    diagonal = np.diagonal(hessian)
+    if not (np.isfinite(hessian).all() and (diagonal > 0).all()):
+        return None
+    scale = 1.0 / np.sqrt(diagonal)
+    lower, failed = lapack.dpotrf(hessian * np.outer(scale, scale), lower=1, clean=1)
+    if failed or float(np.min(np.diagonal(lower))) ** 2 <= SOUND_PIVOT:
+        return None
+    inverse, failed = lapack.dtrtri(lower, lower=1)
+    return None if failed else np.ascontiguousarray(inverse * scale)
 
 
 def find_reference(
@@ -236,9 +259,11 @@ def find_reference(
         return None
     newton = Newton()
     null = passes.null_model(middle)
-    state = newton.start(null.theta, null.curvature, passes.pilot(middle))
+    pilot = passes.pilot(middle)
+    state = newton.start(null.theta, null.curvature, pilot)
     candidate = {0: Candidate(REFERENCE_TRAIN, newton, middle)}
-    for _ in range(REFERENCE_PASSES):
+    # A pilot's minimum is within a Newton step of that of all rows.
+    for _ in range(REFERENCE_PASSES if pilot is None else 1):
         on_pass(1)
         state = newton.step(state, passes.evaluate(candidate, {0: state.query})[0])
         if state.ended is not None or _is_near(state):
