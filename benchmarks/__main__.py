@@ -19,6 +19,8 @@ NAMES = {
     "growth": "seconds a pass per million rows, 1 to 8 million rows",
     "out_of_core": "training with a third of the memory that the matrix needs",
     "priority": "critical tasks among bulk: latency, slot use, shares, workers killed",
+    "meta": "learning across groups: sinusoids, schools, patients, homes; what a round costs",
+    "search": "16 penalties together against one by one; trials with a portfolio and without",
     "end_to_end": "CSV files to an evaluated model: pandas with scikit-learn, Polars with glum",
 }
 

@@ -165,6 +165,12 @@ class Bench:
             self.say(table(case.name, rows))
         return Measured(rows)
 
+    def report(self, title: str, rows: Sequence[Row], bars: Sequence[Bar]) -> None:
+        """Takes and prints what was measured elsewhere."""
+        self._rows += rows
+        self._bars += bars
+        self.say(table(title, rows))
+
     def bar(self, id: str, value: float | None, op: Op, bar: float) -> Bar:  # noqa: A002 - what the file calls it
         """States a figure and its bar."""
         stated = Bar(id, value, op, bar)

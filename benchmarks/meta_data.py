@@ -24,6 +24,8 @@ Places = NDArray[np.intp]
 HOMES = 17
 HOME_TARGET = "Equipment Electric Power [kWh]"
 DAY, WEEK = 24, 168
+BEFORE = ("a day before", "mean of the day until then")
+"""What a home used: known a day ahead."""
 
 
 class NoGroups(SystemExit):
@@ -100,7 +102,8 @@ def parkinsons() -> Groups:
 def homes() -> Groups:
     """A year's hours of 17 homes, from the second day on: what was used a day before is known.
 
-    The hour apart for working days and others, the weather as forecast for free: as it was.
+    The month, the hour apart for working days and others, and the weather as if it were forecast
+    without error.
     """
     folder = _folder("citylearn_17homes")
     weather = pd.read_csv(folder / "weather.csv").iloc[:, :4]
@@ -115,12 +118,19 @@ def homes() -> Groups:
 def _home(table: pd.DataFrame, weather: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series[float]]:
     target = table[HOME_TARGET].astype(float)
     off = table["Day Type"].isin([1, 7, 8])
+    month = table["Month"].astype(int).astype(str)
     hour = table["Hour"].astype(int).astype(str) + np.where(off, " off", " working")
     features = pd.concat(
         [
+            pd.get_dummies(month, prefix="month", dtype=float),
             pd.get_dummies(hour, prefix="hour", dtype=float),
             weather,
-            pd.DataFrame({"a day before": target.shift(DAY)}),
+            pd.DataFrame(
+                {
+                    BEFORE[0]: target.shift(DAY),
+                    BEFORE[1]: target.shift(DAY).rolling(DAY, min_periods=1).mean(),
+                }
+            ),
         ],
         axis=1,
     )

@@ -82,6 +82,38 @@ class MetaRound(Event):
 
 
 @dataclass(frozen=True)
+class SearchStarted(Event):
+    """A search of these fields begins: with the points `starts` that the `portfolio` (a file) had
+    for it, and `known` results of an earlier run."""
+
+    step: str
+    fields: tuple[str, ...]
+    starts: tuple[str, ...]
+    portfolio: str
+    known: int
+
+
+@dataclass(frozen=True)
+class TrialEnded(Event):
+    """A trial of a search came to the end of a rung. `best` is the best value of the metric so far,
+    None while there is none, `point` what it was reached with; `trials` of `of` have begun."""
+
+    step: str
+    trial: int
+    rung: int
+    passes: float
+    seconds: float
+    metric: str
+    value: float | None
+    status: str
+    is_best: bool
+    best: float | None
+    point: str
+    trials: int
+    of: int
+
+
+@dataclass(frozen=True)
 class RowsLost(Event):
     step: str
     before: int

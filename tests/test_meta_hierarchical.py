@@ -17,8 +17,10 @@ from scipy.optimize import minimize
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
+from lepton_dask.learn.meta import expectation
 from lepton_dask.learn.meta.expectation import posterior, random_columns
 from lepton_dask.learn.meta.hierarchical_linear import HierarchicalLinear
+from lepton_dask.learn.meta.maximisation import generalised_least_squares
 from lepton_dask.learn.meta.normal_prior import NormalPrior, random_prior
 from lepton_dask.learn.meta.statistics import GroupStatistics
 from lepton_dask.learn.meta.variational import averages
@@ -83,9 +85,52 @@ def test_known_m_sigma_and_sigma_are_recovered_from_many_groups():
     assert prior.sigma == pytest.approx(0.5, rel=0.02)
 
 
-def test_convergence_takes_few_rounds():
-    rows, _ = simulated(M, SIGMA, T=200, n=15)
-    assert len(learn(HierarchicalLinear(), setting_of(2, random=[0, 1]), rows)) < 40
+def test_the_belief_ends_where_likelihood_and_belief_together_are_greatest():
+    rows, _ = simulated(M, SIGMA + 0.1, T=15, n=8)
+    algorithm = HierarchicalLinear(independence=4.0, tolerance=1e-9)
+    end = learn(algorithm, setting_of(2), rows, rounds=3000)[-1]
+
+    def value(Sigma):
+        precision = np.linalg.inv(Sigma)
+        apart = np.log(np.diagonal(precision)).sum() - np.linalg.slogdet(precision)[1]
+        prior = NormalPrior(end.m, Sigma, end.sigma)
+        return marginal_log_likelihood(prior, rows) - 0.5 * (2 * 4.0) * apart
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        change = np.eye(3) + 0.02 * rng.normal(size=(3, 3))
+        assert value(change @ end.Sigma @ change.T) < value(end.Sigma) + 1e-6
+
+
+@pytest.mark.parametrize(("n", "most"), [(300, 4), (15, 10)])
+def test_convergence_takes_few_rounds(n, most):
+    rows, _ = simulated(M, np.diag([0.5, 0.4, 0.02]), T=100, n=n)
+    assert len(learn(HierarchicalLinear(), setting_of(2), rows)) - 1 <= most
+
+
+def test_a_column_that_is_constant_within_groups_is_learnt_in_few_rounds():
+    rows, _ = simulated([0.0], [[0.5]], T=60, n=100)
+    level = np.repeat(np.arange(60) % 2, rows.counts)
+    wide = rows._replace(x=level[:, None].astype(float), y=rows.y + level)
+    assert len(learn(HierarchicalLinear(), setting_of(1, random="intercept"), wide)) - 1 <= 8
+
+
+def test_the_step_of_m_alone_is_generalised_least_squares():
+    rows, _ = simulated(M, SIGMA, T=6, n=5)
+    rows = rows._replace(weight=np.random.default_rng(0).uniform(0.5, 2, len(rows.y)))
+    prior, columns = NormalPrior(np.zeros(3), SIGMA, 0.5), np.array([0, 1])
+    sums = expectation.expected(prior, GroupStatistics.of_rows(rows), columns)
+    information, moment = np.zeros((3, 3)), np.zeros(3)
+    for t in range(6):
+        own = rows.group(t)
+        X = np.column_stack([np.ones(len(own.y)), own.x])
+        inverse = np.linalg.inv(X @ SIGMA @ X.T + 0.25 * np.diag(1 / own.weight))
+        information += X.T @ inverse @ X
+        moment += X.T @ inverse @ own.y
+    step = generalised_least_squares(prior, sums)
+    np.testing.assert_allclose(step.m, np.linalg.solve(information, moment), rtol=1e-9)
+    gain = marginal_log_likelihood(step, rows) - marginal_log_likelihood(prior, rows)
+    assert step.gain == pytest.approx(gain)
 
 
 def test_the_posterior_is_the_closed_form_at_known_parameters():
@@ -126,6 +171,18 @@ def test_groups_in_any_parts_give_the_same_prior(loss):
     )
     np.testing.assert_allclose(one.m, seven.m, atol=1e-10)
     np.testing.assert_allclose(one.Sigma, seven.Sigma, atol=1e-10)
+
+
+def test_more_parts_than_groups_and_groups_in_pieces_give_the_same_prior(monkeypatch):
+    rows, _ = simulated(M, SIGMA, T=10)
+    setting = setting_of(2)
+    one = learn(HierarchicalLinear(), setting, rows, rounds=5)[-1]
+    many = learn(HierarchicalLinear(), setting, rows, rounds=5, parts=13)[-1]
+    monkeypatch.setattr(expectation, "CELLS", 30)
+    pieces = learn(HierarchicalLinear(), setting, rows, rounds=5)[-1]
+    for other in (many, pieces):
+        np.testing.assert_allclose(other.m, one.m, atol=1e-10)
+        np.testing.assert_allclose(other.Sigma, one.Sigma, atol=1e-10)
 
 
 def test_what_is_held_of_torn_groups_merges_to_the_same_prior():

@@ -12,6 +12,7 @@ from conftest import REPOSITORY
 
 import lepton_dask
 from lepton_dask.events import Iterated, Warned
+from lepton_dask.run.adapt_file import adapt_file
 from lepton_dask.run.pipeline import load_and_plan
 
 SHIPPED = sorted((REPOSITORY / "pipelines").glob("*.yaml"))
@@ -154,6 +155,20 @@ def test_smart_home_beats_the_mean_and_yesterday(run):
     assert scores.baselines["mean"]["test"]["rmse"] == pytest.approx(1.31, abs=0.01)
     assert scores.baselines["yesterday"]["test"]["rmse"] == pytest.approx(1.08, abs=0.01)
     assert sum(scores.rows.values()) == 17 * 8760
+
+
+@pytest.mark.cluster
+def test_a_week_of_a_new_home_is_worth_more_with_the_others(run, tmp_path):
+    path = REPOSITORY / "pipelines" / "new_homes.yaml"
+    outcome = run(path, overrides=overrides_of(path))
+    at = {(row.model, row.shots): row.value for row in outcome.comparisons["model"].rows}
+    for shots in (24, 168):
+        learnt = at["hierarchical_linear", shots]
+        assert learnt < min(at["pooled", shots], at["independent", shots])
+    home = pd.read_csv(REPOSITORY / "data/citylearn_17homes/Building_9.csv")
+    home.head(168).to_csv(tmp_path / "Building_new.csv", index=False)
+    adapt_file(outcome.folder, str(tmp_path / "Building_new.csv"), tmp_path / "home")
+    assert lepton_dask.load(tmp_path / "home").prior is None
 
 
 @pytest.mark.cluster

@@ -11,6 +11,7 @@ from lepton_dask.cli.cluster import cluster
 from lepton_dask.config.pipeline import VERBS
 from lepton_dask.errors import ClusterError, Interrupted, LeptonError, RunError, UserError
 from lepton_dask.learn.losses import LOSSES
+from lepton_dask.learn.meta.choice import ALGORITHMS
 from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.optimizers import OPTIMIZERS
 
@@ -26,6 +27,7 @@ def test_the_public_names_are_these():
         "LeptonError",
         "LinearRegression",
         "LogisticRegression",
+        "MetaLearner",
         "Model",
         "PoissonRegressor",
         "QuantileRegressor",
@@ -34,6 +36,7 @@ def test_the_public_names_are_these():
         "TweedieRegressor",
         "UserError",
         "__version__",
+        "adapt",
         "load",
     ]
     assert all(hasattr(lepton_dask, name) for name in lepton_dask.__all__)
@@ -49,7 +52,7 @@ def test_a_model_has_these_public_names():
 def test_the_verbs_of_the_command_line_are_these():
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands}
     looking = {"init", "profile", "validate", "plan", "runs", "allocate", "schema"}
-    assert verbs == looking | {"run", "predict"}
+    assert verbs == looking | {"run", "predict", "adapt"}
     assert [group.name for group in app.registered_groups] == ["cluster"]
     assert [each.callback.__name__ for each in cluster.registered_commands] == [
         "start",
@@ -67,6 +70,7 @@ def test_the_verbs_of_a_pipeline_are_these():
         "split",
         "prepare",
         "train",
+        "meta_train",
         "evaluate",
         "predict",
         "write",
@@ -94,6 +98,7 @@ def test_the_losses_optimizers_and_metrics_are_these():
         "fista",
         "sgd",
     }
+    assert set(ALGORITHMS) == {"hierarchical_linear", "ridge_head", "maml", "meta_sgd", "reptile"}
     assert set(METRICS) == {
         "roc_auc",
         "log_loss",

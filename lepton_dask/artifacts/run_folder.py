@@ -11,6 +11,9 @@
         metrics.json     scores of every evaluate step, by part
         versions.json    of Python and of the packages that decide results
         events.jsonl     what happened, in order
+        search.csv       trial,rung,passes,seconds,metric,status and the fields of a search
+        search.svg       its trials as a picture
+        search/<step>/   what a killed search goes on with
         models/<step>/   a bundle for every train step
         model/           the bundle of the one model, or of the chosen one
         error.json       of a failed run: step, file, partition, what to do
@@ -37,6 +40,7 @@ from lepton_dask.parts import PARTS
 State = Literal["finished", "failed"]
 MANIFEST = "run.json"
 LATEST = "latest"
+SEARCHES = "search"
 RUN_FILES = (
     MANIFEST,
     "pipeline.yaml",
@@ -48,6 +52,9 @@ RUN_FILES = (
     "metrics.json",
     "versions.json",
     "events.jsonl",
+    "search.csv",
+    "search.svg",
+    SEARCHES,
     "models",
     "model",
     "error.json",
@@ -221,3 +228,8 @@ def _summary(folder: Path) -> RunSummary:
 
 def _by_part(entry: dict[str, object]) -> dict[str, dict[str, float | None]]:
     return {part: scores for part in (*PARTS, "all") if isinstance(scores := entry.get(part), dict)}
+
+
+def unfinished(folder: Path) -> Path:
+    """Where a run that was killed has left what it wrote, by the name that it would have got."""
+    return _aside(folder)

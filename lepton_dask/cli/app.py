@@ -144,6 +144,10 @@ def run(
         typer.Option(metavar="DIR", help="The run folder; must be new or empty."),
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with the searches of a run that was stopped."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a pipeline and leave a run folder with the model.
@@ -159,7 +163,11 @@ def run(
         listener = LiveConsole(err, redactor) if err.is_terminal else PlainConsole(err, redactor)
         with listener:
             outcome = run_planned(
-                planned, scheduler=scheduler, output=output, listeners=(listener,)
+                planned,
+                scheduler=scheduler,
+                output=output,
+                listeners=(listener,),
+                resume=resume,
             )
     for missed in outcome.missed_goals:
         err.print(f"goal missed: {missed}", markup=False, highlight=False)

@@ -18,11 +18,14 @@ from lepton_dask.events import (
     RowsUnmatched,
     RunFailed,
     RunStarted,
+    SearchStarted,
     StepFinished,
     StepProgressed,
     StepStarted,
+    TrialEnded,
     Warned,
 )
+from lepton_dask.suggest import counted
 
 PLAIN_EVERY = 10
 """Without a terminal one line stands for this many iterations, and for ten times as many after each
@@ -53,6 +56,10 @@ def line(event: Event) -> str | None:
             return f"warning: {where}{event.message}"
         case OptimizerChosen():
             return f"{event.step}: {event.optimizer}, {event.reason}"
+        case SearchStarted():
+            return f"{event.step}: {_begun(event)}"
+        case TrialEnded() if event.is_best:
+            return f"{event.step}: {_best_of(event)}"
         case Iterated() if _is_told(event.iteration):
             return f"{event.step}: {_progress_of(event)}"
         case MetaRound() if _is_told(event.number):
@@ -75,6 +82,20 @@ def _progress_of(event: Iterated) -> str:
 
 def _round(event: MetaRound) -> str:
     return f"round {event.number}, held-out {event.metric} {event.score:.5g}, best {event.best:.5g}"
+
+
+def _begun(event: SearchStarted) -> str:
+    text = f"searching {', '.join(event.fields)}"
+    if event.known:
+        return f"{text}, from {counted(event.known, 'result')} of the earlier run"
+    if event.starts:
+        return f"{text}, first where others won ({event.portfolio}): {'; '.join(event.starts)}"
+    return text
+
+
+def _best_of(event: TrialEnded) -> str:
+    found = "none" if event.best is None else f"{event.best:.5g} ({event.point})"
+    return f"best {event.metric} {found} in {event.trials}/{event.of} trials"
 
 
 class PlainConsole:
@@ -140,13 +161,21 @@ class LiveConsole:
                 self._progress.update(self._task(event.step), note=_progress_of(event))
             case MetaRound():
                 self._progress.update(self._task(event.step), note=_round(event))
+            case TrialEnded():
+                self._progress.update(
+                    self._task(event.step),
+                    completed=event.trials,
+                    total=event.of,
+                    note=_best_of(event),
+                )
             case StepFinished():
                 self._progress.remove_task(self._task(event.step))
                 del self._steps[event.step]
                 if self._run is not None:
                     self._progress.advance(self._run)
         text = line(event)
-        if text is not None and not isinstance(event, StepStarted | Iterated | MetaRound):
+        quiet = StepStarted | Iterated | MetaRound | TrialEnded
+        if text is not None and not isinstance(event, quiet):
             self._console.print(
                 self._redactor.text(text), markup=False, highlight=False, soft_wrap=True
             )

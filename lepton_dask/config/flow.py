@@ -16,6 +16,7 @@ from lepton_dask.data.write import Predict
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.evaluate import Evaluate, evaluate_mistakes
 from lepton_dask.learn.meta.meta_train import MetaTrain, meta_train_mistakes
+from lepton_dask.learn.search.mistakes import search_mistakes
 from lepton_dask.learn.train import Train, train_mistakes
 from lepton_dask.parts import PARTS, Part
 
@@ -146,6 +147,7 @@ def _result(draft: Draft, taken: list[Result], mistakes: list[Mistake]) -> Resul
         case Train():
             known = PARTS if parts is None else parts
             mistakes += train_mistakes(draft.action, known, draft.verb_path)
+            mistakes += search_mistakes(draft.action, known, draft.verb_path)
             return Result(kind, parts, (draft.action,))
         case MetaTrain():
             mistakes += meta_train_mistakes(draft.action, draft.verb_path)

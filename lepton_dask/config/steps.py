@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from lepton_dask.config.explain import build
 from lepton_dask.config.nodes import MappingNode, Node, ScalarNode, SequenceNode, child, without
 from lepton_dask.config.pipeline import SHARED_KEYS, VERBS, StepSettings, Verb
+from lepton_dask.config.searched import searched_mistakes
 from lepton_dask.config.wording import alternatives, expected, unknown_key
 from lepton_dask.errors import DocumentPath, Mistake
+from lepton_dask.learn.train import Train
 from lepton_dask.parts import PARTS, Part
 from lepton_dask.suggest import nearest
 
@@ -79,6 +81,8 @@ def _read_step(name: str, node: Node, mistakes: list[Mistake]) -> Draft:
     action = None
     if verb in VERBS and verb in node.entries:
         action = build(VERBS[verb], node.entries[verb].value, (*path, verb), mistakes)
+        if isinstance(action, Train) and action.search is not None:
+            mistakes += searched_mistakes(node.entries[verb].value, (*path, verb))
     source = child(node, "from")
     named = _named(source, (*path, "from"), mistakes) if source is not None else None
     others = [key for key in node.entries if key not in SHARED_KEYS]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -81,6 +81,32 @@ class Descent:
     seconds: float
     stopped: Stop
     history: tuple[Iteration, ...]
+    halfway: Halfway | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The iterate with the least validation loss so far."""
+
+    theta: Floats
+    loss: float
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Halfway:
+    """A descent that max_passes ended, as it goes on: to the same bits as one that was never
+    interrupted."""
+
+    state: State
+    passes: float
+    seconds: float
+    history: tuple[Iteration, ...]
+    best: Best | None
+
+
+Descending = Generator[Query, Evaluation, Descent]
+"""A descent that yields what it wants evaluated, is sent the answer, and returns its outcome."""
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -92,6 +118,8 @@ def descend(
     seed: int = 0,
     on_iteration: Callable[[Iteration], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
+    begin: Halfway | Floats | None = None,
+    keep: bool = False,
 ) -> Descent:
     """Trains by the rules of `train`; see `Train` for what ends it.
 
@@ -99,38 +127,59 @@ def descend(
     the goal was met. `on_iteration` hears of every accepted iterate, the start among them; `check`
     is called before every pass and may raise to stop. An optimizer that has no way on ends the loop
     as `stalled` or `diverged`: an outcome here, for the caller to judge.
+
+    `begin` goes on with a descent that max_passes ended, or starts at a theta (M,). With `keep`
+    the outcome of one that max_passes ends can itself go on.
     """
     pin_blas()
     optimizer = optimizer.seeded(seed)
-    loop = _Loop(train, optimizer, passes, on_iteration)
-    fitting = passes.pilot() if optimizer.wants_pilot else None
+    begun = begin if isinstance(begin, Halfway) else _begun(optimizer, passes, seed, begin)
+    going = descending(train, optimizer, passes, begun, on_iteration, keep)
+    query = next(going)
+    while True:
+        check()
+        try:
+            query = going.send(passes.evaluate(query))
+        except StopIteration as over:
+            descent: Descent = over.value
+            return descent
+
+
+def _begun(optimizer: Optimizer[StateT], passes: Passes, seed: int, at: Floats | None) -> Halfway:
+    """A descent before its first pass."""
+    began = time.monotonic()
+    fitting = passes.pilot() if optimizer.wants_pilot and at is None else None
     null = passes.null_model()  # meanwhile
     pilot = None if fitting is None else fitting()
-    drawn = optimizer.initial_theta(null.theta, seed)
+    drawn = optimizer.initial_theta(null.theta, seed) if at is None else at
     # What no row has, no gradient ever moves: a start drawn at random would stay, as noise in
     # every prediction for a level that training had not seen.
     theta = np.where(null.curvature > 0, drawn, null.theta)
-    if pilot is not None:
-        loop.passes += pilot.share
     state = optimizer.start(theta, null.curvature, pilot)
+    share = 0.0 if pilot is None else pilot.share
+    return Halfway(state, share, time.monotonic() - began, (), None)
+
+
+def descending(
+    train: Train,
+    optimizer: Optimizer[StateT],
+    passes: Passes,
+    begun: Halfway,
+    on_iteration: Callable[[Iteration], None] = lambda _: None,
+    keep: bool = False,
+) -> Descending:
+    """The loop of `descend` without the passes over the training rows: whoever drives it makes
+    them, for this descent alone or for several in one."""
+    loop = _Loop(train, optimizer, passes, on_iteration, begun, keep)
+    state = cast("StateT", begun.state)
     while True:
-        check()
-        evaluation = passes.evaluate(state.query)
+        evaluation = yield state.query
         loop.passes += state.query.share
         before, state = state.point, optimizer.step(state, evaluation)
         stop = loop.after_iteration(state) if state.point is not before else None
         stop = stop or loop.after_pass(state)
         if stop is not None:
             return loop.outcome(state, stop)
-
-
-@dataclass
-class _Best:
-    """The iterate with the least validation loss so far."""
-
-    theta: Floats
-    loss: float
-    iteration: int
 
 
 class _Loop(Generic[StateT]):
@@ -142,15 +191,18 @@ class _Loop(Generic[StateT]):
         optimizer: Optimizer[StateT],
         passes: Passes,
         on_iteration: Callable[[Iteration], None],
+        begun: Halfway,
+        keep: bool,
     ) -> None:
-        self.passes: float = 0
+        self.passes: float = begun.passes
         self._train = train
         self._optimizer = optimizer
         self._data = passes
         self._on_iteration = on_iteration
-        self._began = time.monotonic()
-        self._history: list[Iteration] = []
-        self._best: _Best | None = None
+        self._began = time.monotonic() - begun.seconds
+        self._history = list(begun.history)
+        self._best = begun.best
+        self._keep = keep
 
     def after_iteration(self, state: State) -> Stop | None:
         """Records an accepted iterate, and says whether it is good enough."""
@@ -187,14 +239,19 @@ class _Loop(Generic[StateT]):
             theta, iterations = state.point.theta, state.iteration
         if self._best is not None and stop.code != "goal":
             theta = self._best.theta
+        seconds, history = time.monotonic() - self._began, tuple(self._history)
+        halfway = None
+        if self._keep and stop.code == "max_passes":
+            halfway = Halfway(state, self.passes, seconds, history, self._best)
         return Descent(
             theta=theta,
             optimizer=self._optimizer.name,
             iterations=iterations,
             passes=self.passes,
-            seconds=time.monotonic() - self._began,
+            seconds=seconds,
             stopped=stop,
-            history=tuple(self._history),
+            history=history,
+            halfway=halfway,
         )
 
     def _validate(self, theta: Floats, iteration: int) -> float | None:
@@ -203,7 +260,7 @@ class _Loop(Generic[StateT]):
         if self._train.early_stopping is not None:
             loss = self._data.validation_loss(theta)
             if self._best is None or loss < self._best.loss:
-                self._best = _Best(theta, loss, iteration)
+                self._best = Best(theta, loss, iteration)
         if self._train.goal is not None:
             return self._data.validation_metric(theta, self._train.goal.metric)
         return loss

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any, TypeVar
 
 from lepton_dask.learn.blas import pin_blas
+from lepton_dask.learn.folds import FoldedShard
 from lepton_dask.learn.kernels import linear_predictor
 from lepton_dask.learn.kernels.sums import ChunkSums, Sketch
 from lepton_dask.learn.linear_model import LinearModel
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 def shard_sums(
-    shard: Shard, chunks: Sequence[int], of_block: Callable[..., Any], *arguments: Any
+    shard: Shard | FoldedShard, chunks: Sequence[int], of_block: Callable[..., Any], *arguments: Any
 ) -> Any:
     """of_block(block, *arguments) of the shard's blocks, which are these chunks, added up to the
     tree's nodes and stacked."""
@@ -35,7 +36,7 @@ def shard_sums(
 
 
 def shard_answer(
-    shard: Shard, chunks: Sequence[int], model: LinearModel, query: Query
+    shard: Shard | FoldedShard, chunks: Sequence[int], model: LinearModel, query: Query
 ) -> ChunkSums:
     """The shard's answer to a query, stacked as `shard_sums`, its sketch in one piece with the
     first node's sums."""
@@ -52,7 +53,12 @@ def shard_answer(
     return stacked(sums)
 
 
-def predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predicted]:
+def predict_shard(
+    shard: Shard | FoldedShard,
+    chunks: Sequence[int],  # noqa: ARG001 - as the other tasks
+    model: LinearModel,
+    theta: Floats,
+) -> list[Predicted]:
     pin_blas()
     return [
         Predicted(
@@ -64,7 +70,7 @@ def predict_shard(shard: Shard, model: LinearModel, theta: Floats) -> list[Predi
     ]
 
 
-def sample_shard(shard: Shard, chunks: Sequence[int], share: float) -> list[Block]:
+def sample_shard(shard: Shard | FoldedShard, chunks: Sequence[int], share: float) -> list[Block]:
     return [sample(block, chunk, share) for chunk, block in zip(chunks, shard, strict=True)]
 
 

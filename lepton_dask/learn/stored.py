@@ -1,14 +1,15 @@
 """Chunks of a design matrix that do not fit in memory: written once, read by every pass.
 
-They are read with plain reads into two buffers that every pass uses again: the pages of a memory
-map would count as the worker's memory and have Dask pause it.
+They are read with plain reads into a buffer that every pass uses again: the pages of a memory map
+would count as the worker's memory and have Dask pause it. While a chunk is worked on the system is
+asked for the next one, which then waits in pages that are nobody's.
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -44,6 +45,13 @@ class StoredBlock:
     @property
     def rows(self) -> int:
         return self.arrays[Block._fields.index("target")].shape[0]
+
+    def ask_ahead(self) -> None:
+        """Has the system begin to read the file, where it takes such a wish. Nobody waits."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        with refused_in_words(self.file.path), self.file.path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, self.size, os.POSIX_FADV_WILLNEED)
 
     def read(self, buffer: Buffer | None = None) -> Block:
         """The block; dense, codes and sparse lie in `buffer`, if one of `size` bytes is given,
@@ -105,39 +113,37 @@ def _view(buffer: Buffer, array: _Array) -> NDArray[Any]:
 @dataclass(frozen=True, eq=False)
 class StoredShard:
     """The chunks of one worker thread, on disk; to go through it is to read them, in order, each
-    while its predecessor is worked on.
+    asked for while its predecessor is worked on.
 
-    A block is good until the next one is asked for. The two buffers, of the largest chunk's size
-    each, stay with the shard from pass to pass; passes side by side have two each.
+    A block is good until the next one is asked for. The buffer, of the largest chunk's size, stays
+    with the shard from pass to pass; passes side by side have one each. It is one and not two that
+    take turns: of a worker of 533 MB the second took what was left until Dask pauses it.
     """
 
     blocks: tuple[StoredBlock, ...]
-    _idle: deque[tuple[Buffer, Buffer]] = field(default_factory=deque, repr=False)
+    _idle: deque[Buffer] = field(default_factory=deque, repr=False)
 
     def __len__(self) -> int:
         return len(self.blocks)
 
     def __iter__(self) -> Iterator[Block]:
-        buffers = self._buffers()
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-            ahead = deque([reader.submit(self.blocks[0].read, buffers[0])] if self.blocks else [])
-            for number in range(1, len(self.blocks) + 1):
-                block = ahead.popleft().result()
-                if number < len(self.blocks):
-                    ahead.append(reader.submit(self.blocks[number].read, buffers[number % 2]))
-                yield block
-                del block
-        self._idle.append(buffers)
+        buffer = self._buffer()
+        for number, stored in enumerate(self.blocks, start=1):
+            block = stored.read(buffer)
+            if number < len(self.blocks):
+                self.blocks[number].ask_ahead()
+            yield block
+            del block
+        self._idle.append(buffer)
 
     def __reduce__(self) -> tuple[type[StoredShard], tuple[tuple[StoredBlock, ...]]]:
         return StoredShard, (self.blocks,)
 
-    def _buffers(self) -> tuple[Buffer, Buffer]:
+    def _buffer(self) -> Buffer:
         try:
             return self._idle.pop()
         except IndexError:
-            size = max((block.size for block in self.blocks), default=0)
-            return new_buffer(size), new_buffer(size)
+            return new_buffer(max((block.size for block in self.blocks), default=0))
 
 
 travels_by_name(StoredBlock)

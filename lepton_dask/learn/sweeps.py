@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from distributed import Future, futures_of
 
 from lepton_dask.learn.dispatch import Dispatch, grouped_by_thread
+from lepton_dask.learn.folds import Fold, in_fold
 from lepton_dask.learn.inference import Information
 from lepton_dask.learn.information import block_information
 from lepton_dask.learn.kernels import column_sums
@@ -110,39 +111,37 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Passes of one model over shards; every pass is one graph of one task a shard."""
+    """Passes of one model over shards; every pass is one graph of one task a shard.
+
+    With a `fold` they are passes over its rows.
+    """
 
     dispatch: Dispatch
     shards: Shards
     model: LinearModel
+    fold: Fold | None = None
     _last: list[list[Future]] = field(default_factory=list, repr=False, compare=False)
 
     def sums(self, query: Query) -> ChunkSums:
         """The sums over all rows that answer a query."""
-        found: ChunkSums = self._added("pass", shard_answer, self.model, query)
+        found: ChunkSums = self.added("pass", shard_answer, self.model, query)
         return found
 
     def column_sums(self) -> ColumnSums:
         """What the start of training needs."""
-        found: ColumnSums = self._added("columns", shard_sums, column_sums, self.model)
+        found: ColumnSums = self.added("columns", shard_sums, column_sums, self.model)
         return found
 
     def information(self, theta: Floats) -> Information:
         """What standard errors at theta (M,) need."""
-        found: Information = self._added(
+        found: Information = self.added(
             "information", shard_sums, block_information, self.model, theta
         )
         return found
 
     def predict(self, theta: Floats) -> Predictions:
         """The model's predictions, left on the workers."""
-        shards = self.shards
-        futures = self.dispatch.starmap(
-            "predict",
-            predict_shard,
-            [(shard, self.model, theta) for shard in shards.futures],
-            shards.workers,
-        )
+        futures = self._started("predict", predict_shard, self.model, theta)
         return Predictions(tuple(futures), self.shards.chunks, self.shards.rows)
 
     def with_sample(self, wanted: int, function: Callable[[Block, float], T]) -> Callable[[], T]:
@@ -150,15 +149,7 @@ class Sweeps:
         as `sample_share` allows, the `share` of all; the same rows whoever holds them. What is
         returned waits for the result. One round trip."""
         share = sample_share(wanted, self.shards.rows, self.shards.layout)
-        samples = self.dispatch.starmap(
-            "sample",
-            sample_shard,
-            [
-                (*shard, share)
-                for shard in zip(self.shards.futures, self.shards.chunks, strict=True)
-            ],
-            self.shards.workers,
-        )
+        samples = self._started("sample", sample_shard, share)
         fitted = self.dispatch.submit(
             "pilot", with_sample, samples, self.shards.chunks, function, share
         )
@@ -169,14 +160,9 @@ class Sweeps:
 
         return result
 
-    def _added(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    def added(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """The sum of what function(shard, chunks, *arguments) of each shard brings home."""
-        shards = self.shards
-        tasks = [
-            (shard, chunks, *arguments)
-            for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
-        ]
-        futures = self.dispatch.starmap(name, function, tasks, shards.workers)
+        futures = self._started(name, function, *arguments)
         # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
         # to a worker in 5: word that they may go would keep this pass's tasks waiting.
         for earlier in self._last:
@@ -184,4 +170,15 @@ class Sweeps:
         self._last[:] = [futures]
         results = self.dispatch.gather(futures)
         self.dispatch.later(IDLE_S, futures.clear)
-        return added_shards(shards.chunks, results)
+        return added_shards(self.shards.chunks, results)
+
+    def _started(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Future]:
+        """A task function(shard, chunks, *arguments) for each shard."""
+        shards = self.shards
+        if self.fold is not None:
+            function, arguments = in_fold, (self.fold, function, *arguments)
+        tasks = [
+            (shard, chunks, *arguments)
+            for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
+        ]
+        return self.dispatch.starmap(name, function, tasks, shards.workers)

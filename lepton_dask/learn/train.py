@@ -30,6 +30,7 @@ from lepton_dask.learn.optimizers import (
 from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS, MAX_PILOT_PARAMETERS
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.learn.pilot import pilot_pays
+from lepton_dask.learn.search.block import Search
 from lepton_dask.parts import Part
 from lepton_dask.suggest import counted
 
@@ -57,6 +58,9 @@ class Train(Component):
     Ends when the largest partial derivative (with l1, that of the smallest subgradient) is at most
     `tolerance`, after `max_passes` passes over
     the training part, by `early_stopping`, or as soon as `goal` is met on the validation part.
+
+    `features` are the prepared columns to learn from, by name or `^regular expression$`; all unless
+    given. `search` tries values of the other fields first.
     """
 
     loss: LossChoice
@@ -68,6 +72,8 @@ class Train(Component):
     early_stopping: EarlyStopping | None = None
     goal: Goal | None = None
     inference: bool = False
+    features: tuple[str, ...] | None = Field(default=None, min_length=1)
+    search: Search | None = None
 
     @property
     def pointwise(self) -> Loss:

@@ -27,7 +27,7 @@ from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.blas import one_blas_thread
 from lepton_dask.learn.goal import Goal
 from lepton_dask.learn.meta.base import MetaAlgorithm, MetaLoss
-from lepton_dask.learn.meta.choice import AlgorithmTable
+from lepton_dask.learn.meta.choice import ALGORITHMS, AlgorithmTable
 from lepton_dask.learn.meta.comparison import metric_of
 from lepton_dask.learn.meta.fit import Fitted, fit_chunks, fit_more
 from lepton_dask.learn.meta.meta_train import MetaTrain, meta_train_mistakes, random_mask
@@ -35,6 +35,7 @@ from lepton_dask.learn.meta.normal_prior import NormalPrior
 from lepton_dask.meta.adapting import adapt, stored_prior, unknown_group
 from lepton_dask.meta.frames import Rows, rows_of, schema_of
 from lepton_dask.meta.raw_units import NormalCoefficients, in_raw_units
+from lepton_dask.suggest import did_you_mean
 
 AlgorithmName = Literal["hierarchical_linear", "ridge_head", "maml", "meta_sgd", "reptile"]
 
@@ -160,12 +161,15 @@ class MetaLearner:
         }
         if self.shots is not None:
             given["shots"] = self.shots if isinstance(self.shots, int) else tuple(self.shots)
+        if isinstance(algorithm, str) and algorithm not in ALGORITHMS:
+            found, fix = f"unknown '{algorithm}'", did_you_mean(algorithm, ALGORITHMS)
+            raise UserError([Mistake(("algorithm",), found, fix)])
         try:
             meta = MetaTrain.model_validate(given)
         except ValidationError as error:
-            raise UserError(
-                Mistake(tuple(each["loc"]), each["msg"]) for each in error.errors()
-            ) from None
+            # One a field: of a field with several forms, pydantic tells of each.
+            first = {str(each["loc"][0]): each["msg"] for each in reversed(error.errors())}
+            raise UserError(Mistake((name,), words) for name, words in first.items()) from None
         if mistakes := meta_train_mistakes(meta, ()):
             raise UserError(mistakes)
         return meta

@@ -18,6 +18,7 @@ from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
+from lepton_dask.plan.searching import feature_mistakes, searched
 from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, one_part, table_of
 
 MEAN = "mean"
@@ -44,7 +45,7 @@ def _planned(column: Treated) -> PlannedColumn:
     return PlannedColumn(column.column, type_name(column.type), treatment, column.reason)
 
 
-def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
+def draw_train(train: Train, name: str, features: FeaturesShape, at: DocumentPath) -> Drawn:
     optimizer, reason = choose_optimizer(train)
     why = [f"{train.pointwise.name} loss, {type(optimizer).name}: {reason}"]
     if train.penalty.l1:
@@ -53,7 +54,13 @@ def draw_train(train: Train, name: str, features: FeaturesShape) -> Drawn:
         why.append(f"l2 {train.penalty.l2:g}")
     if train.goal is not None:
         why.append(f"stops once {train.goal} on the validation part")
-    return Drawn(ModelShape(features, train, (name,)), why=tuple(why))
+    if train.features is not None:
+        why.append(f"learns from {', '.join(train.features)} alone")
+    if train.search is not None:
+        why += searched(train)
+    mistakes = feature_mistakes(train, features, at)
+    shape = None if mistakes else ModelShape(features, train, (name,))
+    return Drawn(shape, why=tuple(why), mistakes=mistakes)
 
 
 def groups_aside(

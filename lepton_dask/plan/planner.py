@@ -123,7 +123,7 @@ def _draw(
         case MetaTrain() as meta, [FeaturesShape() as features]:
             return models.draw_meta_train(meta, step.name, features, at)
         case Train() as train, [FeaturesShape() as features]:
-            return models.draw_train(train, step.name, features)
+            return models.draw_train(train, step.name, features, at)
         case Evaluate() as evaluate, _:
             trained = [shape for shape in inputs if isinstance(shape, ModelShape)]
             return models.draw_evaluate(evaluate, trained, at)

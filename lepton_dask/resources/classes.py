@@ -79,6 +79,16 @@ def classify(
     )
 
 
+def class_below(one: PriorityClass) -> PriorityClass:
+    """The next lower class; below the lowest there is none, and it stays.
+
+    >>> class_below(classify("critical")).name, class_below(classify("low")).name
+    ('high', 'low')
+    """
+    place = PRIORITY_CLASSES.index(one)
+    return PRIORITY_CLASSES[min(place + 1, len(PRIORITY_CLASSES) - 1)]
+
+
 def base_level(
     importance: Level, urgency: Level | None = None, slack_s: float | None = None
 ) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lepton_dask.learn.meta.comparison import Comparison
+from lepton_dask.run.search_outcome import Searched
 
 Scores = Mapping[str, float | None]
 
@@ -48,21 +49,23 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Where the run is, and what it scored. A missed goal is an outcome: exit code 3.
+    """Where the run is, what it searched and scored. A missed goal is an outcome: exit code 3.
 
-    `missed` are goals of the steps that learn; `comparisons` what those that learn from groups were
-    compared with.
+    `missed` are goals of the steps that learn from groups; `comparisons` what those were compared
+    with.
     """
 
     folder: Path
     metrics: Mapping[str, Evaluated]
+    searches: Mapping[str, Searched] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
     @property
     def missed_goals(self) -> tuple[str, ...]:
-        evaluated = (missed for each in self.metrics.values() for missed in each.missed)
-        return (*self.missed, *evaluated)
+        searches = (searched.missed for searched in self.searches.values())
+        scores = (missed for evaluated in self.metrics.values() for missed in evaluated.missed)
+        return (*(missed for missed in searches if missed is not None), *self.missed, *scores)
 
     @property
     def exit_code(self) -> int:

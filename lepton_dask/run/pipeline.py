@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lepton_dask.artifacts.event_log import EventLog
@@ -36,6 +36,7 @@ from lepton_dask.run.outcome import RunOutcome
 from lepton_dask.run.preflight import Wants, check_cluster
 from lepton_dask.run.records import Records
 from lepton_dask.run.redacted import redacted
+from lepton_dask.run.resuming import resumable
 from lepton_dask.run.steps import Running
 from lepton_dask.run.stop import stop_on_signals
 from lepton_dask.run.telling import telling
@@ -165,12 +166,15 @@ def run_planned(
     output: Path | None = None,
     runs: Path = RUNS,
     listeners: Iterable[Listener] = (),
+    resume: Path | None = None,
 ) -> RunOutcome:
-    """Runs a planned pipeline and commits its folder, whatever becomes of it.
+    """Runs a planned pipeline and commits its folder, whatever becomes of it. Its searches go on
+    from where those of the run in the folder `resume` ended.
 
     Raises what the error tree says; the folder is then marked failed and holds error.json.
     """
     name = planned.loaded.pipeline.name
+    resumed = None if resume is None else resumable(resume, planned.plan, planned.steps)
     folder = RunFolder.beneath(runs, name) if output is None else RunFolder.exactly(output)
     redactor = Redactor(planned.secrets)
     records = Records(folder.work, redactor)
@@ -179,7 +183,7 @@ def run_planned(
     try:
         records.begin(planned.loaded.as_run, planned.plan)
         with started(planned, scheduler, records, emit) as (running, check):
-            walk(running, planned.steps, check)
+            walk(replace(running, resumed=resumed), planned.steps, check)
         records.finish()
     except BaseException as error:
         placed = placed_error(error, planned, redactor)
@@ -191,7 +195,9 @@ def run_planned(
         if placed is error:
             raise
         raise placed from error
-    outcome = RunOutcome(folder.final, records.metrics, records.missed, records.comparisons)
+    outcome = RunOutcome(
+        folder.final, records.metrics, records.searches, records.missed, records.comparisons
+    )
     emit(RunFinished(outcome.exit_code, folder.seconds))
     log.close()
     folder.commit("finished", outcome.exit_code, name)

@@ -17,6 +17,7 @@ from lepton_dask.data.fit_target import TargetLimit
 from lepton_dask.data.hashed_text import chosen_rows
 from lepton_dask.data.prepare import Prepare, Target
 from lepton_dask.data.prepared import Prepared
+from lepton_dask.data.profile import Profile
 from lepton_dask.data.roles import Task
 from lepton_dask.data.tables import Partition
 from lepton_dask.data.target import target_column
@@ -97,7 +98,14 @@ def prepare_table(
     value = FeaturesValue(table, fitted.prepared, shards)
     profiled = profiling.finish(work, table)
     suspect(work, value, profiled.whole, profiled.training)
-    return value, profiled.to_json()
+    return replace(value, missing=_missing(fitted.prepared, profiled.whole)), profiled.to_json()
+
+
+def _missing(prepared: Prepared, profile: Profile) -> float:
+    """The share of missing values among those of the columns that are learnt from."""
+    columns = [profile.columns[name] for name in prepared.columns if name in profile.columns]
+    total = sum(column.count + column.missing for column in columns)
+    return sum(column.missing for column in columns) / total if total else 0.0
 
 
 def _with_target(work: Work, prepare: Prepare, table: TableValue) -> TableValue:

@@ -18,6 +18,8 @@ from lepton_dask.plan.planned import Plan
 from lepton_dask.run.learnt_documents import learnt_documents
 from lepton_dask.run.outcome import Evaluated
 from lepton_dask.run.preflight import PACKAGES
+from lepton_dask.run.search_outcome import Searched
+from lepton_dask.run.search_records import search_plot, search_table
 from lepton_dask.run.values import AnyModelValue, MetaModelValue, ModelValue
 
 
@@ -34,6 +36,7 @@ class Records:
         self._training: dict[str, object] = {}
         self._metrics: dict[str, Evaluated] = {}
         self._models: dict[str, AnyModelValue] = {}
+        self._searches: dict[str, Searched] = {}
         self._comparisons: dict[str, Comparison] = {}
         self._missed: list[str] = []
         self._chosen: str | None = None
@@ -102,6 +105,22 @@ class Records:
             }
             self._write("training.json", self._training)
 
+    @property
+    def searches(self) -> Mapping[str, Searched]:
+        return dict(self._searches)
+
+    def searched(self, searched: Searched) -> None:
+        """A step's search: a line for each result, and a picture of them."""
+        with self._lock:
+            self._searches[searched.step] = searched
+            folder = self._folder / "models" / searched.step
+            folder.mkdir(parents=True, exist_ok=True)
+            self._write_search(folder, searched)
+
+    def _write_search(self, folder: Path, searched: Searched) -> None:
+        write_text(folder / "search.csv", self._redactor.text(search_table(searched)))
+        write_text(folder / "search.svg", self._redactor.text(search_plot(searched)))
+
     def evaluated(self, step: str, value: AnyModelValue, evaluated: Evaluated) -> None:
         """The scores of an evaluate step, and the model that it stands for, its threshold set."""
         with self._lock:
@@ -115,6 +134,10 @@ class Records:
     def finish(self) -> None:
         """Writes the model that the run stands for: the chosen one, or the only one."""
         only = next(iter(self._models)) if len(self._models) == 1 else None
+        alone = next(iter(self._searches)) if len(self._searches) == 1 else None
+        searched = self._searches.get(self._chosen or "") or self._searches.get(alone or "")
+        if searched is not None:
+            self._write_search(self._folder, searched)
         value = self._models.get(self._chosen or only or "")
         if value is not None:
             save_bundle(self._folder / "model", value.model)

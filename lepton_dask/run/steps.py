@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lepton_dask.artifacts.run_folder import SEARCHES
 from lepton_dask.config.pipeline import Pipeline, Step
 from lepton_dask.data.clean import Clean
 from lepton_dask.data.derive import Derive
@@ -23,7 +24,7 @@ from lepton_dask.learn.train import Train
 from lepton_dask.plan.models import MEAN, groups_aside
 from lepton_dask.plan.planner import Planning
 from lepton_dask.plan.shapes import TableShape
-from lepton_dask.resources.classes import classify
+from lepton_dask.resources.classes import class_below, classify
 from lepton_dask.run.cleaning import clean_table
 from lepton_dask.run.deriving import derive_table
 from lepton_dask.run.evaluating import baseline_names, evaluate_models
@@ -33,6 +34,7 @@ from lepton_dask.run.predicting import predict_part, write_table
 from lepton_dask.run.preparing import prepare_table
 from lepton_dask.run.reading import read_table
 from lepton_dask.run.records import Records
+from lepton_dask.run.searching import Place, search_model
 from lepton_dask.run.side_tables import recipe_of
 from lepton_dask.run.splitting import split_table
 from lepton_dask.run.training import train_model
@@ -61,6 +63,18 @@ class Running:
     records: Records
     dispatch: Dispatch
     emit: Callable[[Event], None]
+    resumed: Path | None = None
+    """The folder of an earlier run whose searches go on."""
+
+    def search_place(self, step: str) -> Place:
+        """Where a step's search is kept."""
+        old = None if self.resumed is None else self.resumed / SEARCHES / step
+        return Place(self.records.folder / SEARCHES / step, old)
+
+    def trial_priority(self, step: str) -> int:
+        """The place in the queue of a step's trials: a class below its own."""
+        [priority] = [each.priority for each in self.pipeline.steps if each.name == step]
+        return class_below(classify(priority.importance, priority.urgency)).dask_priority
 
     def work(self, step: Step) -> Work:
         """A step's own way to the cluster: its place in the queue, resources and retries."""
@@ -164,13 +178,22 @@ def _prepare(running: Running, work: Work, prepare: Prepare, table: TableValue) 
 
 
 def _train(running: Running, work: Work, train: Train, features: FeaturesValue) -> Result:
-    value = train_model(work, train, features, running.pipeline.name)
+    searched = None
+    if train.search is None:
+        value = train_model(work, train, features, running.pipeline.name)
+    else:
+        place = running.search_place(work.step)
+        lower = running.trial_priority(work.step)
+        name = running.pipeline.name
+        value, searched = search_model(work, lower, train, features, name, place)
+        running.records.searched(searched)
     running.records.trained(value)
     descent = value.descent
+    found = "" if searched is None else f"{searched.summary}; then "
     return Result(
         value,
-        f"{descent.optimizer}, {descent.iterations} iterations, {descent.passes:.4g} passes; "
-        f"{descent.stopped.reason}",
+        f"{found}{descent.optimizer}, {descent.iterations} iterations, "
+        f"{descent.passes:.4g} passes; {descent.stopped.reason}",
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lepton_dask.artifacts.predictor import MULTINOMIAL, Model
@@ -13,16 +13,49 @@ from lepton_dask.events import Iterated, OptimizerChosen
 from lepton_dask.learn.descent import Descent, Iteration, descend
 from lepton_dask.learn.inference import Dependent, Estimate, estimates
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.learn.objective import penalised, weighted
+from lepton_dask.learn.objective import Objective, penalised, weighted
 from lepton_dask.learn.optimizers import Optimizer, Sgd
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.learn.train import Size, Train, choose_optimizer, too_many_parameters
 from lepton_dask.learn.weights import balanced, by_label
+from lepton_dask.matrix import Floats
+from lepton_dask.run.choosing import chosen_features
 from lepton_dask.run.models import model_of
 from lepton_dask.run.values import FeaturesValue, ModelValue
 from lepton_dask.run.work import Work
 from lepton_dask.suggest import did_you_mean
+
+Choose = Callable[[Work, Sequence[str] | None, FeaturesValue], FeaturesValue]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A training that is ready to be fitted: what it learns from, by which optimizer, and why."""
+
+    train: Train
+    features: FeaturesValue
+    training: Shards
+    linear: LinearModel
+    optimizer: Optimizer[Any]
+    why: str
+    objective: Objective
+
+
+def make_fitting(
+    work: Work, train: Train, features: FeaturesValue, choose: Choose = chosen_features
+) -> Fitting:
+    """Raises UserError for what the rows show to be impossible. `choose` takes the columns that are
+    learnt from."""
+    known = features.prepared.feature_columns
+    features = choose(work, train.features, features)
+    training = features.shards[features.table.training()]
+    linear = _linear_model(work, train, features, training)
+    optimizer, why = optimizer_of(train, training.rows, linear)
+    _check_size(work, train, optimizer, linear, training)
+    _check_factors(work, train, known)
+    objective = penalised(linear, train.penalty, features.prepared.feature_columns)
+    return Fitting(train, features, training, linear, optimizer, why, objective)
 
 
 def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str) -> ModelValue:
@@ -30,16 +63,30 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
 
     Raises RunError where the descent diverged.
     """
-    training = features.shards[features.table.training()]
-    validation = _validation(work, train, features)
-    linear = _linear_model(work, train, features, training)
-    optimizer, why = choose_optimizer(train, _size(training.rows, linear))
-    _check_size(work, train, optimizer, linear, training)
-    work.emit(OptimizerChosen(work.step, optimizer.name, why))
-    columns = features.prepared.feature_columns
-    _check_factors(work, train, columns)
-    objective = penalised(linear, train.penalty, columns)
+    return finish_model(work, make_fitting(work, train, features), pipeline)
 
+
+def finish_model(
+    work: Work, fitting: Fitting, pipeline: str, begin: Floats | Descent | None = None
+) -> ModelValue:
+    """The fitting's model, trained to its end: from the start, from a theta (M,) that a search has
+    come to, or as a search has trained it.
+
+    Raises RunError where the descent diverged.
+    """
+    train = fitting.train
+    work.emit(OptimizerChosen(work.step, fitting.optimizer.name, fitting.why))
+    descent = begin if isinstance(begin, Descent) else _descend(work, fitting, begin)
+    _tell(work, train, descent)
+    model = _model(fitting.linear, fitting.features, descent, pipeline)
+    inferred: tuple[Estimate, ...] = ()
+    if train.inference:
+        sweeps = Sweeps(work.dispatch, fitting.training, fitting.linear)
+        inferred = _inference(work, sweeps, descent)
+    return ModelValue(work.step, train, fitting.features, fitting.linear, descent, model, inferred)
+
+
+def _descend(work: Work, fitting: Fitting, begin: Floats | None) -> Descent:
     def heard(each: Iteration) -> None:
         work.emit(
             Iterated(
@@ -53,20 +100,21 @@ def train_model(work: Work, train: Train, features: FeaturesValue, pipeline: str
             )
         )
 
-    descent = descend(
-        train,
-        optimizer,
-        ShardPasses.over(work.dispatch, objective, training, validation),
+    validation = validation_part(work, fitting.train, fitting.features)
+    return descend(
+        fitting.train,
+        fitting.optimizer,
+        ShardPasses.over(work.dispatch, fitting.objective, fitting.training, validation),
         seed=work.seed,
         on_iteration=heard,
         check=work.dispatch.check,
+        begin=begin,
     )
-    _tell(work, train, descent)
-    model = _model(linear, features, descent, pipeline)
-    inferred: tuple[Estimate, ...] = ()
-    if train.inference:
-        inferred = _inference(work, Sweeps(work.dispatch, training, linear), descent)
-    return ModelValue(work.step, train, features, linear, descent, model, inferred)
+
+
+def optimizer_of(train: Train, rows: int, linear: LinearModel) -> tuple[Optimizer[Any], str]:
+    """The optimizer for so many rows of a model, and why."""
+    return choose_optimizer(train, _size(rows, linear))
 
 
 def _size(rows: int, linear: LinearModel) -> Size:
@@ -144,7 +192,7 @@ def _inference(work: Work, sweeps: Sweeps, descent: Descent) -> tuple[Estimate, 
         return ()
 
 
-def _validation(work: Work, train: Train, features: FeaturesValue) -> Shards | None:
+def validation_part(work: Work, train: Train, features: FeaturesValue) -> Shards | None:
     """The part to validate on, where the training does."""
     if not train.validates:
         return None

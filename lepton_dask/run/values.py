@@ -121,11 +121,12 @@ class TableValue:
 @dataclass(frozen=True)
 class FeaturesValue:
     """A prepared table: a design matrix for each part, in shards, and the rows it was made from,
-    where a step behind looks at them."""
+    where a step behind looks at them. `missing` is the share of the columns' values that were."""
 
     table: TableValue
     prepared: Prepared
     shards: Mapping[PartName, Shards]
+    missing: float = 0.0
 
     @property
     def rows(self) -> int:
