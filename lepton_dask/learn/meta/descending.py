@@ -32,7 +32,11 @@ class Descending(NeuralAlgorithm):
     def network(self, setting: Setting) -> Network:
         return Network((len(setting.features), *self.hidden, 1), linear=True)
 
-    def begin(self, network: Network, theta: Floats) -> tuple[Floats, Floats | float]:  # noqa: ARG002
+    def begin(
+        self,
+        network: Network,  # noqa: ARG002 - for overrides
+        theta: Floats,
+    ) -> tuple[Floats, Floats | float]:
         """Where a task begins, (P,), and the rates of its steps, from the parameters (M,)."""
         return theta, self.inner_rate
 

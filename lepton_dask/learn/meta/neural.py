@@ -92,7 +92,11 @@ class NeuralAlgorithm(MetaAlgorithm[NeuralPrior, GroupedRows, NeuralMessage]):
         """The mean over tasks of the gradient by the parameters (M,) of a task's query loss after
         it was adapted to its support."""
 
-    def keep(self, setting: Setting, rows: GroupedRows) -> GroupedRows:  # noqa: ARG002
+    def keep(
+        self,
+        setting: Setting,  # noqa: ARG002 - the contract's shape
+        rows: GroupedRows,
+    ) -> GroupedRows:
         return rows
 
     def start(self, setting: Setting, seed: int) -> NeuralPrior:
