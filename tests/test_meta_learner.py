@@ -178,6 +178,11 @@ def test_what_is_asked_wrong_is_said(frame, options, words):
         learner(**options).fit(frame)
 
 
+def test_columns_whose_names_are_no_texts_are_refused(frame):
+    with pytest.raises(UserError, match="called 0, which is no text"):
+        MetaLearner(target="y", group="group").fit(frame.rename(columns={"x": 0}))
+
+
 def test_too_few_groups_are_an_error(frame):
     with pytest.raises(RunError, match="2 groups"):
         learner().fit(frame[frame.group < "g02"])

@@ -13,6 +13,7 @@ import pytest
 import lepton_dask
 from lepton_dask.errors import RunError, UserError
 from lepton_dask.events import MetaRound, RowsLost, Warned
+from lepton_dask.learn.meta import chunks
 
 PIPELINE = """\
 name: schools
@@ -309,3 +310,11 @@ class TestAdapt:
         ended = lepton("adapt", learnt, "new.csv", "--output", "bundle")
         assert ended.code == 2
         assert "is not empty" in ended.stderr
+
+
+def test_more_sums_than_the_workers_memory_takes_are_refused_with_the_figures(
+    run, pipeline, monkeypatch
+):
+    monkeypatch.setattr(chunks.SpreadChunks, "memory_bytes", lambda _: 5000)
+    with pytest.raises(RunError, match=r"holds .* GiB of sums over 30 groups of 4 features"):
+        run(pipeline())

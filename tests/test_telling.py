@@ -12,7 +12,7 @@ from distributed import Client, Scheduler
 from processes import eventually, stock_scheduler
 from showing import on_scheduler, showing
 
-from lepton_dask.events import Iterated, Listener, StepStarted, Warned
+from lepton_dask.events import Iterated, Listener, MetaRound, StepStarted, Warned
 from lepton_dask.run.telling import POINTS, Curve, Progress, Teller, telling
 
 
@@ -126,3 +126,10 @@ def test_a_long_curve_is_thinned_evenly_and_keeps_both_ends(count):
     assert len(losses) <= POINTS
     steps = {later - earlier for earlier, later in pairwise(losses[:-1])}
     assert len(steps) <= 1
+
+
+def test_rounds_of_learning_from_groups_are_a_curve_of_held_out_scores() -> None:
+    progress = Progress("schools")
+    for number, score in enumerate([1.0, 0.8, 0.7]):
+        assert progress.add(MetaRound("model", number, 0.1, score, score, "rmse"))
+    assert progress.report("running")["losses"] == [1.0, 0.8, 0.7]

@@ -175,7 +175,12 @@ class MetaLearner:
         return meta
 
     def _schema(self, pattern: pd.DataFrame) -> Schema:
-        names = [str(name) for name in pattern.columns]
+        names = list(pattern.columns)
+        strangers = [name for name in names if not isinstance(name, str)]
+        if strangers:
+            found = f"a column is called {strangers[0]!r}, which is no text"
+            fix = "rename it: frame.columns = frame.columns.astype(str)"
+            raise UserError([Mistake((), found, fix)])
         features = [name for name in names if name not in (self.target, self.group)]
         if self.features is not None:
             features = [name for name in self.features if name != self.group]
@@ -184,7 +189,7 @@ class MetaLearner:
         return schema_of(pattern, list(dict.fromkeys(wanted)))
 
     def _check_columns(self, pattern: pd.DataFrame, wanted: Sequence[str]) -> None:
-        names = [str(name) for name in pattern.columns]
+        names = list(pattern.columns)
         mistakes = [unknown_column(name, names, ()) for name in wanted if name not in names]
         if mistakes:
             raise UserError(mistakes)

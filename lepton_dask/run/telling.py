@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from distributed import Client
 
-from lepton_dask.events import Event, Iterated, Listener, StepStarted
+from lepton_dask.events import Event, Iterated, Listener, MetaRound, StepStarted
 from lepton_dask.resources.install import is_installed
 from lepton_dask.resources.status import RunReport
 
@@ -45,6 +45,9 @@ class Progress:
                 case Iterated():
                     self._step = event.step
                     self._curves.setdefault(event.step, Curve()).add(event.passes, event.loss)
+                case MetaRound():
+                    self._step = event.step
+                    self._curves.setdefault(event.step, Curve()).add(event.number, event.score)
                 case _:
                     return False
         return True

@@ -168,6 +168,10 @@ class MetaAlgorithm(Component, ABC, Generic[PriorT, HeldT, MessageT]):
     def keep(self, setting: Setting, rows: GroupedRows) -> HeldT:
         """What is held of these rows."""
 
+    def held_bytes(self, setting: Setting, groups: int) -> int:  # noqa: ARG002 - for overrides
+        """What is held of so many groups beyond their rows, in bytes."""
+        return 0
+
     @abstractmethod
     def start(self, setting: Setting, seed: int) -> PriorT:
         """Where learning begins: drawn at random from `seed`."""

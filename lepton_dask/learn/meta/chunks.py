@@ -5,12 +5,14 @@ A chunk may lie here or on a worker; the functions that look at one are the same
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import psutil
 
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.meta.base import GroupedRows, Held, Label, Setting
@@ -18,6 +20,9 @@ from lepton_dask.learn.meta.groups import AnyAlgorithm, Groups, LocalGroups, in_
 from lepton_dask.learn.meta.held_out import sampled
 from lepton_dask.learn.meta.scaling import Scaling, TargetSums
 from lepton_dask.learn.meta.spread import SpreadGroups
+
+SHARE = 0.5
+"""Of the memory, for what is held of the groups: rows and rounds need some too."""
 
 
 class GroupFacts(NamedTuple):
@@ -71,6 +76,9 @@ class Chunks(Protocol):
     def facts(self) -> GroupFacts:
         """Of all of them."""
 
+    def memory_bytes(self) -> int:
+        """How much there is where they lie for what is held of them."""
+
     def sample(
         self, names: frozenset[Label], scaling: Scaling, most: int, seed: int
     ) -> GroupedRows:
@@ -94,6 +102,9 @@ class LocalChunks:
 
     def facts(self) -> GroupFacts:
         return self.chunk.facts
+
+    def memory_bytes(self) -> int:
+        return int(SHARE * psutil.virtual_memory().available)
 
     def sample(
         self, names: frozenset[Label], scaling: Scaling, most: int, seed: int
@@ -121,6 +132,12 @@ class SpreadChunks:
 
     def facts(self) -> GroupFacts:
         return GroupFacts.added(self.dispatch.where_they_lie("facts", facts_of, self.futures))
+
+    def memory_bytes(self) -> int:
+        workers = self.dispatch.client.scheduler_info(n_workers=-1)["workers"].values()
+        # A worker without a limit says 0: nobody knows then, and nothing is refused.
+        limits = [worker["memory_limit"] or sys.maxsize for worker in workers]
+        return int(SHARE * sum(limits))
 
     def sample(
         self, names: frozenset[Label], scaling: Scaling, most: int, seed: int

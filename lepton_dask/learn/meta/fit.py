@@ -76,6 +76,7 @@ def fit_chunks(
     held = held_out(meta, facts, validation, seed)
     scaling = Scaling.of(meta.loss, facts.sums)
     setting = Setting(features, meta.loss, random, meta.all_shots)
+    _check_memory(meta, setting, len(facts.counts), training.memory_bytes())
     where = training if held.are_training or validation is None else validation
     judged = where.sample(held.names, scaling, _most(meta), seed)
     sides = training.sides(meta.chosen, setting, scaling, held.names)
@@ -149,6 +150,17 @@ def _learn(
         on_round=on_round,
         check=check,
     )
+
+
+def _check_memory(meta: MetaTrain, setting: Setting, groups: int, most: int) -> None:
+    wanted = meta.chosen.held_bytes(setting, groups)
+    if wanted > most:
+        raise RunError(
+            f"{meta.chosen.name} holds {wanted / 2**30:.3g} GiB of sums over "
+            f"{counted(groups, 'group')} of {counted(len(setting.features), 'feature')}, and there "
+            f"are {most / 2**30:.3g} GiB for it",
+            fix="learn from fewer columns or levels (minimum_count), or use more memory",
+        )
 
 
 def _most(meta: MetaTrain) -> int:

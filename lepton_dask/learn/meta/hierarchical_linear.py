@@ -50,6 +50,10 @@ class HierarchicalLinear(MetaAlgorithm[NormalPrior, GroupStatistics | GroupedRow
     def keep(self, setting: Setting, rows: GroupedRows) -> GroupStatistics | GroupedRows:
         return GroupStatistics.of_rows(rows) if setting.loss == "squared" else rows
 
+    def held_bytes(self, setting: Setting, groups: int) -> int:
+        d = 1 + len(setting.features)
+        return 8 * groups * (d * d + d + 3) if setting.loss == "squared" else 0
+
     def start(self, setting: Setting, seed: int) -> NormalPrior:
         return random_prior(setting, seed)
 
