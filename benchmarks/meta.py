@@ -6,10 +6,13 @@ parkinsons_tele's patients and citylearn's homes. Then what a round costs as the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from benchmarks.harness import Bench
 from benchmarks.meta_rounds import rounds_by_rows
 from benchmarks.meta_sinusoid import sinusoid
 from benchmarks.meta_tables import (
+    Table,
     exam_deviations,
     exam_pupils,
     exam_schools,
@@ -21,6 +24,12 @@ TABLES = (exam_pupils, exam_deviations, exam_schools, parkinsons_patients, homes
 
 
 def run(bench: Bench) -> None:
-    sinusoid(bench)
-    for table in (*(made() for made in TABLES), rounds_by_rows(bench.scale)):
+    for table in _tables(bench):
         bench.report(table.title, table.rows, table.bars)
+
+
+def _tables(bench: Bench) -> Iterator[Table]:
+    yield sinusoid(bench.scale, bench.say)
+    for made in TABLES:
+        yield made()
+    yield rounds_by_rows(bench.scale)
