@@ -12,6 +12,7 @@ from lepton_dask.learn.descent import Descent, Stop
 from lepton_dask.learn.kernels.candidates import NO_FOLD
 from lepton_dask.learn.objective import penalised, unpenalised, weighted
 from lepton_dask.learn.optimizers import AUTO, Fista, Lbfgs, Newton, Optimizer, ProxNewton
+from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS
 from lepton_dask.learn.search.lock_step import (
     Candidate,
     Folding,
@@ -33,7 +34,8 @@ MOST_BYTES = 1 << 29
 """Of all that the candidates of one lock step remember."""
 
 VECTORS = 70
-"""Of M numbers, that a candidate remembers at most: pairs of steps, sums of chunks."""
+"""Of M numbers, that a candidate remembers at most beside a root (M, M): pairs of steps, sums of
+chunks."""
 
 MOST_ABREAST = 160
 
@@ -52,7 +54,9 @@ def search_together(work: Work, trials: Trials, log: SearchLog, check: Callable[
     if all(takes_ridge_path(each.train, each.linear.parameters) for each in fittings.values()):
         _by_ridge_path(work, trials, log, fittings, points, folding)
         return
-    size = max(1, MOST_BYTES // (8 * VECTORS * first.linear.parameters * folding.of))
+    parameters = first.linear.parameters
+    roots = parameters if parameters <= MAX_PILOT_PARAMETERS else 0
+    size = max(1, MOST_BYTES // (8 * (VECTORS + roots) * parameters * folding.of))
     size = min(size, max(1, MOST_ABREAST // folding.of))
     for start in range(0, len(wanted), size):
         if log.ended is not None:

@@ -8,7 +8,7 @@ who has converged asks no more. So K fits cost the passes of the slowest, not th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -60,18 +60,20 @@ class Folding:
     of: int
     seed: int
 
-    def held_out(self, number: int) -> Fold:
-        return Fold(number, self.of, self.seed, held_out=True)
+    def without(self, number: int) -> Fold | None:
+        """The rows outside a fold; None for all of them."""
+        return None if number == NO_FOLD else Fold(number, self.of, self.seed)
 
 
 class SharedPasses(Protocol):
     """Passes that answer several queries about one table."""
 
-    def null_model(self, objective: Objective) -> NullModel:
-        """The model without features, by one look at the columns."""
+    def null_model(self, objective: Objective, fold: int) -> NullModel:
+        """The model without features on the rows outside a fold, by one look at the columns."""
 
-    def pilot(self, objective: Objective) -> Pilot | None:
-        """A fit to a subsample, where there are rows enough."""
+    def pilot(self, objective: Objective, fold: int) -> Callable[[], Pilot | None]:
+        """Begins a fit to a subsample of the rows outside a fold; what is returned waits for it.
+        It comes to None where there are too few rows."""
 
     def evaluate(
         self, candidates: Mapping[int, Candidate], queries: Mapping[int, Query]
@@ -86,14 +88,17 @@ class SharedSweeps:
     sweeps: Sweeps
     folding: Folding
 
-    def null_model(self, objective: Objective) -> NullModel:
-        return objective.null_model(weighted(self.sweeps.column_sums()))
+    def null_model(self, objective: Objective, fold: int) -> NullModel:
+        return objective.null_model(weighted(self._without(fold).column_sums()))
 
-    def pilot(self, objective: Objective) -> Pilot | None:
+    def pilot(self, objective: Objective, fold: int) -> Callable[[], Pilot | None]:
         wanted = pilot_rows(objective, self.sweeps.shards.rows)
         if not wanted:
-            return None
-        return self.sweeps.with_sample(wanted, partial(_fit_pilot, objective))()
+            return lambda: None
+        return self._without(fold).with_sample(wanted, partial(_fit_pilot, objective))
+
+    def _without(self, fold: int) -> Sweeps:
+        return replace(self.sweeps, fold=self.folding.without(fold))
 
     def evaluate(
         self, candidates: Mapping[int, Candidate], queries: Mapping[int, Query]
@@ -116,11 +121,19 @@ class SharedLocal:
     blocks: Sequence[Block]
     folding: Folding
 
-    def null_model(self, objective: Objective) -> NullModel:
-        return LocalPasses(objective, self.blocks).null_model()
+    def null_model(self, objective: Objective, fold: int) -> NullModel:
+        kept = self.folding.without(fold)
+        blocks = self.blocks
+        if kept is not None:
+            blocks = [kept.of_block(block, chunk) for chunk, block in enumerate(blocks)]
+        return LocalPasses(objective, blocks).null_model()
 
-    def pilot(self, objective: Objective) -> Pilot | None:  # noqa: ARG002 - the contract's shape
-        return None
+    def pilot(
+        self,
+        objective: Objective,  # noqa: ARG002 - the contract's shape
+        fold: int,  # noqa: ARG002
+    ) -> Callable[[], Pilot | None]:
+        return lambda: None
 
     def evaluate(
         self, candidates: Mapping[int, Candidate], queries: Mapping[int, Query]
@@ -176,27 +189,28 @@ def descend_together(
 def _starts(
     candidates: Sequence[Candidate], passes: SharedPasses, on_pass: Callable[[int], None]
 ) -> list[Halfway]:
-    """Where each candidate begins: at the null model, or a Newton step from the reference's point
-    under its own penalty. Those that differ in their fold alone share a start."""
+    """Where each candidate begins: at the null model, or a Newton step from a reference's point
+    under its own penalty.
+
+    All of it is of the rows that the candidate sees. Where a fit can be perfect, any start that has
+    seen the rows left out is a minimum within the tolerance, and would be scored on what it knows.
+    """
     first = candidates[0].objective
-    null = passes.null_model(first)
-    reference = None
-    wanting = [each for each in candidates if each.optimizer.wants_pilot]
+    folds = sorted({candidate.fold for candidate in candidates})
+    nulls = {fold: passes.null_model(first, fold) for fold in folds}
+    wanting = [each for each in candidates if isinstance(each.optimizer, Lbfgs)]
+    references: dict[int, Reference] = {}
     if wanting:
-        reference = find_reference(_middle(wanting), passes, len(wanting), on_pass)
-    known: dict[tuple[bytes, bytes, str], Halfway] = {}
+        references = find_references(_middle(wanting), nulls, passes, len(wanting), on_pass)
     starts = []
     for candidate in candidates:
-        objective, optimizer = candidate.objective, candidate.optimizer
-        key = (objective.l1.tobytes(), objective.l2.tobytes(), optimizer.name)
-        if key not in known:
-            curvature = null.curvature + objective.l2 - first.l2
-            state = None
-            if reference is not None and isinstance(optimizer, Lbfgs):
-                state = reference.start(objective, null.theta, curvature)
-            state = state or optimizer.start(null.theta, curvature)
-            known[key] = Halfway(state, 0.0, 0.0, (), None)
-        starts.append(known[key])
+        objective, optimizer, null = candidate.objective, candidate.optimizer, nulls[candidate.fold]
+        curvature = null.curvature + objective.l2 - first.l2
+        state = None
+        if isinstance(optimizer, Lbfgs) and candidate.fold in references:
+            state = references[candidate.fold].start(objective, null.theta, curvature)
+        state = state or optimizer.start(null.theta, curvature)
+        starts.append(Halfway(state, 0.0, 0.0, (), None))
     return starts
 
 
@@ -242,11 +256,15 @@ def _inverse_root(hessian: Floats) -> Floats | None:
     return None if failed else np.ascontiguousarray(inverse * scale)
 
 
-def find_reference(
-    middle: Objective, passes: SharedPasses, sharing: int, on_pass: Callable[[int], None]
-) -> Reference | None:
-    """A few Newton steps, by all rows, towards the minimum under the median penalty; None where
-    their Hessians would cost more than they save so many candidates.
+def find_references(
+    middle: Objective,
+    nulls: Mapping[int, NullModel],
+    passes: SharedPasses,
+    sharing: int,
+    on_pass: Callable[[int], None],
+) -> dict[int, Reference]:
+    """For each fold a few Newton steps, by all rows outside it, towards the minimum under the
+    median penalty; none where their Hessians would cost more than they save so many candidates.
 
     A pass of gradients serves all candidates, so a Hessian that they share may cost as much as
     several: on a row of E entries E / 8 times what a gradient does.
@@ -254,24 +272,32 @@ def find_reference(
     model = middle.model
     entries = model.layout.dense + len(model.layout.levels)
     if model.parameters > MAX_PILOT_PARAMETERS or model.layout.sparse:
-        return None
-    if entries > ENTRIES_A_CANDIDATE * sharing:
-        return None
+        return {}
+    if entries * len(nulls) > ENTRIES_A_CANDIDATE * sharing:
+        return {}
     newton = Newton()
-    null = passes.null_model(middle)
-    pilot = passes.pilot(middle)
-    state = newton.start(null.theta, null.curvature, pilot)
-    candidate = {0: Candidate(REFERENCE_TRAIN, newton, middle)}
+    fitting = {fold: passes.pilot(middle, fold) for fold in nulls}
+    pilots = {fold: fitted() for fold, fitted in fitting.items()}
+    states = {
+        fold: newton.start(null.theta, null.curvature, pilots[fold]) for fold, null in nulls.items()
+    }
+    candidates = {fold: Candidate(REFERENCE_TRAIN, newton, middle, fold) for fold in nulls}
+    going = set(nulls)
     # A pilot's minimum is within a Newton step of that of all rows.
-    for _ in range(REFERENCE_PASSES if pilot is None else 1):
-        on_pass(1)
-        state = newton.step(state, passes.evaluate(candidate, {0: state.query})[0])
-        if state.ended is not None or _is_near(state):
+    for _ in range(REFERENCE_PASSES if None in pilots.values() else 1):
+        on_pass(len(going))
+        asked = {fold: states[fold].query for fold in sorted(going)}
+        for fold, answer in passes.evaluate(candidates, asked).items():
+            state = states[fold] = newton.step(states[fold], answer)
+            if state.ended is not None or _is_near(state):
+                going.discard(fold)
+        if not going:
             break
-    point = state.point
-    if point is None or point.hessian is None or not np.isfinite(point.hessian).all():
-        return None
-    return Reference(middle, point)
+    return {
+        fold: Reference(middle, state.point)
+        for fold, state in states.items()
+        if state.point is not None and state.point.hessian is not None and state.point.finite
+    }
 
 
 def _is_near(state: NewtonState) -> bool:
