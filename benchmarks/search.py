@@ -28,7 +28,7 @@ FOLDED = tuple(float(l2) for l2 in np.logspace(-5, -2, 4))
 SEPARATE, SHARED = "16 separate fits", "16 in lock step"
 
 DATA = Path(__file__).parent.parent / "data"
-SEEDS = range(5)
+SEEDS = range(3)
 TRIALS = 12
 NEAR = 0.01
 
