@@ -18,13 +18,9 @@ from lepton_dask.learn.losses import chosen_loss
 from lepton_dask.learn.objective import penalised, unpenalised
 from lepton_dask.learn.optimizers import Fista, Lbfgs, Newton
 from lepton_dask.learn.penalty import Penalty
-from lepton_dask.learn.search.lock_step import (
-    Candidate,
-    Folding,
-    SharedLocal,
-    descend_together,
-)
+from lepton_dask.learn.search.lock_step import descend_together
 from lepton_dask.learn.search.ridge_path import local_ridge_path
+from lepton_dask.learn.search.shared_passes import Candidate, Folding, SharedLocal
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Layout
 

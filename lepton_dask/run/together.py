@@ -13,13 +13,9 @@ from lepton_dask.learn.kernels.candidates import NO_FOLD
 from lepton_dask.learn.objective import penalised, unpenalised, weighted
 from lepton_dask.learn.optimizers import AUTO, Fista, Lbfgs, Newton, Optimizer, ProxNewton
 from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS
-from lepton_dask.learn.search.lock_step import (
-    Candidate,
-    Folding,
-    SharedSweeps,
-    descend_together,
-)
+from lepton_dask.learn.search.lock_step import descend_together
 from lepton_dask.learn.search.ridge_path import CLOSED, RidgePath, ridge_path, takes_ridge_path
+from lepton_dask.learn.search.shared_passes import Candidate, Folding, SharedSweeps
 from lepton_dask.learn.search.space import Point, with_point
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
