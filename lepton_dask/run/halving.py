@@ -10,7 +10,7 @@ from typing import Protocol
 from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.search.asha import Asha, Job, Result, ask, resumed, tell
 from lepton_dask.learn.search.space import Point
-from lepton_dask.run.search_log import SearchLog
+from lepton_dask.run.search_log import Enough, SearchLog
 from lepton_dask.run.search_outcome import TrialResult
 from lepton_dask.run.trials import Advanced, Trials
 
@@ -39,10 +39,6 @@ class Even:
 
     def tell(self, trial: int, value: float | None) -> None:
         """What is sampled does not depend on what came before."""
-
-
-class Enough(Exception):
-    """The search is over: the trial that hears it ends where it is."""
 
 
 MOST_FINISHED = 3

@@ -15,6 +15,10 @@ from lepton_dask.run.search_outcome import TrialResult, best_of, point_text
 from lepton_dask.run.work import Work
 
 
+class Enough(Exception):
+    """The search is over: the trial that hears it ends where it is."""
+
+
 class SearchLog:
     """Results as they come, from any thread: kept in the folder, told to those who listen, and
     added up against the budget.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from lepton_dask.learn.search.space import Point, with_point
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
-from lepton_dask.run.search_log import SearchLog
+from lepton_dask.run.search_log import Enough, SearchLog
 from lepton_dask.run.search_outcome import TrialResult
 from lepton_dask.run.training import Fitting, optimizer_of
 from lepton_dask.run.trials import Trials
@@ -112,13 +113,19 @@ class _LockStep:
         def counted(_active: int) -> None:
             self.passes += 1
 
-        descend_together(
-            candidates,
-            SharedSweeps(sweeps, self.folding),
-            on_done=ended,
-            on_pass=counted,
-            check=check,
-        )
+        def in_time() -> None:
+            check()
+            if self.log.out_of_time():
+                raise Enough
+
+        with suppress(Enough):
+            descend_together(
+                candidates,
+                SharedSweeps(sweeps, self.folding),
+                on_done=ended,
+                on_pass=counted,
+                check=in_time,
+            )
 
     def _candidate(self, trial: int, fold: int) -> Candidate:
         fitting = self.fittings[trial]
