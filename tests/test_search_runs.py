@@ -164,6 +164,18 @@ def test_the_budget_ends_a_search_by_passes(run: Run, write_pipeline: WritePipel
     assert 20 <= spent < 20 + found["passes"].max()
 
 
+@pytest.mark.parametrize("space", [L2, BOTH], ids=["shared", "rungs"])
+def test_the_budget_ends_a_search_by_minutes_with_what_was_found(
+    space: str, run: Run, write_pipeline: WritePipeline
+) -> None:
+    text = pipeline(f"space: {{{space}}}, budget: {{trials: 400, minutes: 0.001}}")
+    outcome = run(write_pipeline(text))
+    found = table(outcome.folder)
+    assert len(valued(found)) >= 1
+    assert len(set(found["trial"])) < 200
+    assert (outcome.folder / "model").is_dir()
+
+
 def test_folds_are_scored_on_what_they_left_out_as_scikit_learn_does(
     rows: pd.DataFrame, run: Run, write_pipeline: WritePipeline
 ) -> None:

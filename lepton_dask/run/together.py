@@ -56,7 +56,7 @@ def search_together(work: Work, trials: Trials, log: SearchLog, check: Callable[
     size = max(1, MOST_BYTES // (8 * (VECTORS + roots) * parameters * folding.of))
     size = min(size, max(1, MOST_ABREAST // folding.of))
     for start in range(0, len(wanted), size):
-        if log.ended is not None:
+        if log.is_over():
             return
         some = wanted[start : start + size]
         _LockStep(work, trials, log, folding, fittings, points, some).run(check)
@@ -108,14 +108,14 @@ class _LockStep:
             of_trial[fold] = descent
             if len(of_trial) == len(folds):
                 self._add(trial)
-            return self.log.ended is not None or self.log.out_of_time()
+            return self.log.is_over()
 
         def counted(_active: int) -> None:
             self.passes += 1
 
         def in_time() -> None:
             check()
-            if self.log.out_of_time():
+            if self.log.is_over():
                 raise Enough
 
         with suppress(Enough):
@@ -193,7 +193,7 @@ def _by_ridge_path(
         result = TrialResult(trial, 0, 1.0, seconds, value, status, points[trial])
         log.add(result, descents, passes)
         passes = 0.0
-        if log.ended is not None or log.out_of_time():
+        if log.is_over():
             return
 
 
