@@ -28,7 +28,8 @@ from lepton_dask.learn.objective import penalised
 from lepton_dask.learn.optimizers import Lbfgs
 from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.penalty import Penalty
-from lepton_dask.learn.search.lock_step import Candidate, Folding, SharedSweeps, descend_together
+from lepton_dask.learn.search.lock_step import descend_together
+from lepton_dask.learn.search.shared_passes import Candidate, Folding, SharedSweeps
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Size, Train, choose_optimizer
 from lepton_dask.run.pipeline import load_and_plan, run_planned

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import harness
+from benchmarks import harness, search
 from benchmarks import priority as priorities
 from benchmarks.harness import Agree, Arm, Bench, Case, Measured, Row, Run
 from benchmarks.priority_cluster import rest, slot_use
@@ -234,3 +235,25 @@ def test_two_pipelines_on_one_cluster_at_a_tiny_scale(tmp_path: Path) -> None:
     written = json.loads(bench.finish().read_text())
     assert [row["agrees"] for row in written["cases"]] == [True, True]
     assert written["bars"][0]["holds"]
+
+
+def test_trials_are_counted_until_one_is_within_a_hundredth_of_the_least_error() -> None:
+    assert search._until([3.0, 1.5, 1.009, 1.0], 1.0) == 3
+    assert search._until([1.2, 1.1], 1.0) == 3
+
+
+def test_the_portfolio_is_held_to_every_table_that_ships() -> None:
+    paths = [
+        steps[next(iter(steps))]["read"]["path"].replace("{home}", "1")
+        for steps in search.shipped().values()
+    ]
+    assert all(Path(path).exists() for path in paths)
+    folders = {Path(path).parent.name for path in paths}
+    assert folders == {path.name for path in search.DATA.iterdir()}
+
+
+def test_fits_one_by_one_and_in_lock_step_are_compared_by_their_objectives() -> None:
+    answers = {search.SEPARATE: np.array([0.5, 0.25]), search.SHARED: np.array([0.5, 0.25])}
+    assert search._agree(answers) == dict.fromkeys(answers)
+    answers[search.SHARED] = np.array([0.5, 0.26])
+    assert search._agree(answers)[search.SHARED] == "0.04 apart"

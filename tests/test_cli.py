@@ -104,7 +104,10 @@ def write(text: str = PIPELINE, name: str = "a.yaml") -> str:
         ("plan", ["PIPELINE", "--on", "--set", "--columns", "--graph", "--json"]),
         (
             "run",
-            ["PIPELINE", "--on", "--set", "--scheduler", "--output", "--until", "--json"],
+            [
+                *("PIPELINE", "--on", "--set", "--scheduler", "--output", "--until", "--resume"),
+                "--json",
+            ],
         ),
         ("init", ["FILE", "--target", "--output"]),
         ("profile", ["FILE_OR_PIPELINE", "--on", "--scheduler", "--json"]),

@@ -58,7 +58,8 @@ def told(component: type[Component], text: str) -> list[str]:
           "logistic, multinomial, poisson, gamma, tweedie, huber, quantile))"]),
         (Train, "{los: logistic}",
          ["los: unknown key; did you mean 'loss'? the keys here are loss, class_weight, "
-          "penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference"]),
+          "penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference, features, "
+          "search"]),
         (Read, "{path: {train: 5}}",
          ["train: expected text or a list, found the number 5; write \"5\" for the text"]),
         (Read, "{path: a, types: {x: {timestamp: 1, zon: UTC}}}",

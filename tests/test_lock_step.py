@@ -18,13 +18,9 @@ from lepton_dask.learn.losses import chosen_loss
 from lepton_dask.learn.objective import penalised, unpenalised
 from lepton_dask.learn.optimizers import Fista, Lbfgs, Newton
 from lepton_dask.learn.penalty import Penalty
-from lepton_dask.learn.search.lock_step import (
-    Candidate,
-    Folding,
-    SharedLocal,
-    descend_together,
-)
+from lepton_dask.learn.search.lock_step import descend_together
 from lepton_dask.learn.search.ridge_path import local_ridge_path
+from lepton_dask.learn.search.shared_passes import Candidate, Folding, SharedLocal
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Layout
 
@@ -134,6 +130,30 @@ def test_a_pass_answers_all_that_are_still_on_their_way():
     assert len(together) == max(descent.passes for descent in found.values())
     assert together == sorted(together, reverse=True)
     assert sum(together) == sum(descent.passes for descent in found.values())
+
+
+def test_a_fold_knows_nothing_of_the_rows_that_it_leaves_out():
+    """Labels by chance, and more columns than rows: any fit is perfect on what it sees, and no
+    better than a coin on what it does not."""
+    rng = np.random.default_rng(0)
+    block = make_block(rows=120, dense=300, levels=(), weighted=False)
+    block = block._replace(target=rng.integers(0, 2, 120).astype(float))
+    model = model_of("logistic", 300, ())
+    columns = [f"x{j}" for j in range(300)]
+    objectives = [penalised(model, Penalty(l2=l2), columns) for l2 in (1e-7, 1e-6)]
+    train = Train(loss="logistic", tolerance=1e-6)
+    candidates = [
+        Candidate(train, Lbfgs(), objective, fold) for objective in objectives for fold in range(4)
+    ]
+    # As one of many that share a Hessian, so that there is a reference to begin with.
+    found = descend_together(candidates * 10, SharedLocal(model, [block], FOLDING))
+    right = []
+    for number, candidate in enumerate(candidates):
+        held = Fold(candidate.fold, 4, 7, held_out=True).rows(0, 120)
+        z = block.dense @ found[number].theta[:-1] + found[number].theta[-1]
+        assert (((z > 0) == block.target)[~held]).all()
+        right += ((z > 0) == block.target)[held].tolist()
+    assert 0.35 < np.mean(right) < 0.65
 
 
 def test_who_hears_of_one_may_leave_the_others():

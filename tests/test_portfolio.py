@@ -42,11 +42,19 @@ L2 = space({"penalty.l2": {"log": (1e-6, 1.0)}})
 def test_the_nearest_profile_comes_first_and_another_loss_last():
     entries = [
         entry({"penalty.l2": 1e-5}, loss="squared"),
-        entry({"penalty.l2": 1e-4}, rows=10_000_000),
-        entry({"penalty.l2": 1e-3}, rows=20_000),
+        entry({"penalty.l2": 1e-4}, features=50_000),
+        entry({"penalty.l2": 1e-3}, features=60),
     ]
     points = starts(entries, HERE, L2, seed=0)
     assert [point["penalty.l2"] for point in points] == [1e-3, 1e-4, 1e-5]
+
+
+def test_a_penalty_is_carried_as_the_prior_that_it_is():
+    """Beside the mean of twice as many losses, half of it is as much."""
+    [point] = starts([entry({"penalty.l2": 1e-3}, rows=5_000)], HERE, L2, seed=0)
+    assert point["penalty.l2"] == pytest.approx(5e-4)
+    [point] = starts([entry({"penalty.l2": 0.5}, rows=10**9)], HERE, L2, seed=0)
+    assert point["penalty.l2"] == 1.0  # the end of its range
 
 
 def test_at_most_three_begin_and_near_doubles_count_once():

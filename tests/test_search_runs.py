@@ -164,6 +164,18 @@ def test_the_budget_ends_a_search_by_passes(run: Run, write_pipeline: WritePipel
     assert 20 <= spent < 20 + found["passes"].max()
 
 
+@pytest.mark.parametrize("space", [L2, BOTH], ids=["shared", "rungs"])
+def test_the_budget_ends_a_search_by_minutes_with_what_was_found(
+    space: str, run: Run, write_pipeline: WritePipeline
+) -> None:
+    text = pipeline(f"space: {{{space}}}, budget: {{trials: 400, minutes: 0.001}}")
+    outcome = run(write_pipeline(text))
+    found = table(outcome.folder)
+    assert len(valued(found)) >= 1
+    assert len(set(found["trial"])) < 200
+    assert (outcome.folder / "model").is_dir()
+
+
 def test_folds_are_scored_on_what_they_left_out_as_scikit_learn_does(
     rows: pd.DataFrame, run: Run, write_pipeline: WritePipeline
 ) -> None:
@@ -239,9 +251,9 @@ def test_a_search_among_features_finds_those_that_matter(
     assert best["features"] == "[x0, x1, x2]"
 
 
-def test_trials_run_a_class_below_their_step_and_the_last_training_in_its_own(
-    run: Run, write_pipeline: WritePipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The key and priority of every task that reaches the scheduler, as they come."""
     told: list[tuple[str, int]] = []
     submit = Client._graph_to_futures
 
@@ -252,12 +264,29 @@ def test_trials_run_a_class_below_their_step_and_the_last_training_in_its_own(
         return submit(*arguments, **options)
 
     monkeypatch.setattr(Client, "_graph_to_futures", heard)
+    return told
+
+
+def test_no_pass_is_made_twice_for_a_trial_that_climbs(
+    run: Run, write_pipeline: WritePipeline, submitted: list[tuple[str, int]]
+) -> None:
+    text = pipeline(f"space: {{{BOTH}}}, budget: {{trials: 9}}, rungs: {{first: 2}}")
+    found = table(run(write_pipeline(text)).folder)
+    assert found["rung"].max() > 0
+    keys = [key for key, _ in submitted if key.startswith("model.pass-")]
+    made = {key.rpartition("-")[0] for key in keys}  # without the number of the shard
+    assert len(made) == found.groupby("trial")["passes"].max().sum()
+
+
+def test_trials_run_a_class_below_their_step_and_the_last_training_in_its_own(
+    run: Run, write_pipeline: WritePipeline, submitted: list[tuple[str, int]]
+) -> None:
     text = pipeline(f"space: {{{BOTH}}}, budget: {{trials: 2}}, rungs: {{first: 2}}")
     classes = {"critical": (20, 10), "normal": (0, -10), "low": (-10, -10)}
     for importance, (own, below) in classes.items():
-        told.clear()
+        submitted.clear()
         run(write_pipeline(text + f"    priority: {importance}\n"))
-        passes = [priority for key, priority in told if key.startswith("model.pass-")]
+        passes = [priority for key, priority in submitted if key.startswith("model.pass-")]
         assert passes[0] == below
         assert passes[-1] == own
         assert set(passes) == {own, below}

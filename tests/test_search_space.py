@@ -120,6 +120,19 @@ def test_what_a_space_cannot_hold_is_told_before_anything_runs(space, message, m
             "search: {space: {penalty.l2: {range: [0, 1]}}, metric: roc_auc}",
             "metric: roc_auc needs a two-class target",
         ),
+        (
+            "inference: true, search: {space: {features: {choices: [[age]]}}, metric: rmse}",
+            "standard errors of what a search has chosen would mislead",
+        ),
+        (
+            "search: {space: {optimizer: {choices: [sgd, lbfgs]}}, metric: rmse, "
+            "rungs: {by: rows}}",
+            "sgd takes batches of its own, and has no rungs by rows (at optimizer sgd)",
+        ),
+        (
+            "search: {space: {penalty.l2: {choices: [0.1, '${env.PATH}']}}, metric: rmse}",
+            "choices[1]: comes from the environment, which is never written, and trials are",
+        ),
         ("features: [agee]", "unknown column 'agee'; did you mean 'age'?"),
     ],
 )

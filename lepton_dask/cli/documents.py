@@ -42,12 +42,15 @@ def failure(error: LeptonError) -> dict[str, object]:
 
 
 def outcome(done: RunOutcome) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "folder": str(done.folder),
         "exit_code": done.exit_code,
         "missed_goals": list(done.missed_goals),
         "metrics": {step: evaluated.to_json() for step, evaluated in done.metrics.items()},
     }
+    if done.searches:
+        document["searches"] = {step: each.to_json() for step, each in done.searches.items()}
+    return document
 
 
 def runs(found: Sequence[RunSummary]) -> list[dict[str, object]]:

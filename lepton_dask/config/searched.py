@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lepton_dask.config.explain import build
-from lepton_dask.config.nodes import Entry, MappingNode, Node, child, descend, without
+from lepton_dask.config.nodes import (
+    Entry,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    child,
+    descend,
+    without,
+)
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.train import Train
 
@@ -29,6 +38,10 @@ def searched_mistakes(node: Node, path: DocumentPath) -> list[Mistake]:
             continue
         field = tuple(name.split("."))
         for where, value in _values(entry):
+            if _is_secret(value):
+                found = "comes from the environment, which is never written, and trials are"
+                mistakes.append(Mistake((*at, *where), found, "write it out"))
+                continue
             step = _with_value(plain_step, field, Entry(entry.key, value))
             found_here: list[Mistake] = []
             build(Train, step, path, found_here)
@@ -44,6 +57,15 @@ def _values(entry: Entry) -> Iterator[tuple[DocumentPath, Node]]:
         while values is not None and (value := child(values, number)) is not None:
             yield (kind, number), value
             number += 1
+
+
+def _is_secret(node: Node) -> bool:
+    """Whether any of the value is from the environment."""
+    if isinstance(node, ScalarNode):
+        return node.secret
+    if isinstance(node, SequenceNode):
+        return any(map(_is_secret, node.items))
+    return any(_is_secret(entry.value) for entry in node.entries.values())
 
 
 def _with_value(node: MappingNode, field: DocumentPath, entry: Entry) -> MappingNode:

@@ -10,7 +10,7 @@ from typing import Protocol
 from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.search.asha import Asha, Job, Result, ask, resumed, tell
 from lepton_dask.learn.search.space import Point
-from lepton_dask.run.search_log import SearchLog
+from lepton_dask.run.search_log import Enough, SearchLog
 from lepton_dask.run.search_outcome import TrialResult
 from lepton_dask.run.trials import Advanced, Trials
 
@@ -39,10 +39,6 @@ class Even:
 
     def tell(self, trial: int, value: float | None) -> None:
         """What is sampled does not depend on what came before."""
-
-
-class Enough(Exception):
-    """The search is over: the trial that hears it ends where it is."""
 
 
 MOST_FINISHED = 3
@@ -83,7 +79,7 @@ def search_by_rungs(
     with ThreadPoolExecutor(search.parallel, thread_name_prefix="trial") as pool:
         try:
             while True:
-                while len(running) < search.parallel and log.ended is None:
+                while len(running) < search.parallel and not log.is_over():
                     job: Job | None
                     if lost:
                         job = lost.pop(0)
@@ -97,7 +93,6 @@ def search_by_rungs(
                     break
                 done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
                 check()
-                log.out_of_time()
                 for task in sorted(done, key=lambda each: running[each]):
                     job, result = running.pop(task), task.result()
                     if result is not None:
@@ -129,7 +124,7 @@ class _Walk:
             self.sampler.tell(job.trial, value)
 
     def check(self) -> None:
-        if self.is_failing or self.log.ended is not None:
+        if self.is_failing or self.log.is_over():
             raise Enough
 
     def run(self, job: Job, point: Point) -> TrialResult | None:

@@ -77,6 +77,12 @@ class SearchFolder:
         loaded: tuple[Descent, ...] = load_checkpoint(path)
         return loaded
 
+    def keep_only(self, trial: int) -> None:
+        """Deletes the other trials' checkpoints, once nothing goes on with them."""
+        for path in self.path.glob("trial-*.npz"):
+            if path != self._checkpoint(trial):
+                path.unlink()
+
     def _checkpoint(self, trial: int) -> Path:
         return self.path / f"trial-{trial:04d}.npz"
 

@@ -15,6 +15,10 @@ from lepton_dask.run.search_outcome import TrialResult, best_of, point_text
 from lepton_dask.run.work import Work
 
 
+class Enough(Exception):
+    """The search is over: the trial that hears it ends where it is."""
+
+
 class SearchLog:
     """Results as they come, from any thread: kept in the folder, told to those who listen, and
     added up against the budget.
@@ -97,11 +101,11 @@ class SearchLog:
             )
             self._judge(best)
 
-    def out_of_time(self) -> bool:
-        """Whether the minutes are spent, and something has been found in them."""
+    def is_over(self) -> bool:
+        """Whether the goal is met or the budget spent, by now."""
         with self._lock:
             self._judge()
-            return self.ended is not None and self.ended.endswith("minutes")
+            return self.ended is not None
 
     def _judge(self, best: TrialResult | None = None) -> None:
         search, budget = self._search, self._search.budget

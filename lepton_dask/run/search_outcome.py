@@ -45,6 +45,15 @@ class Searched:
             return None
         return f"{self.step}: {self.goal}; the best of the search has {self.best.value:.6g}"
 
+    def to_json(self) -> dict[str, object]:
+        return {
+            "metric": self.metric,
+            "best": self.best.value,
+            "point": dict(self.best.point),
+            "trials": len({each.trial for each in self.results}),
+            "ended": self.ended,
+        }
+
     @property
     def summary(self) -> str:
         trials = len({each.trial for each in self.results})

@@ -94,6 +94,7 @@ def search_model(
     )
     if searched.missed is not None:
         work.warn(f"the search's goal {search.wanted} was not met: {ended}")
+    folder.keep_only(best.trial)
     _remember(work, file, pipeline, profile, searched)
     fitting = trials.final(work, best.point)
     begin = _begin(search, searched, log.descents(best.trial))

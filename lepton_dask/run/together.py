@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,18 +13,15 @@ from lepton_dask.learn.descent import Descent, Stop
 from lepton_dask.learn.kernels.candidates import NO_FOLD
 from lepton_dask.learn.objective import penalised, unpenalised, weighted
 from lepton_dask.learn.optimizers import AUTO, Fista, Lbfgs, Newton, Optimizer, ProxNewton
-from lepton_dask.learn.search.lock_step import (
-    Candidate,
-    Folding,
-    SharedSweeps,
-    descend_together,
-)
+from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS
+from lepton_dask.learn.search.lock_step import descend_together
 from lepton_dask.learn.search.ridge_path import CLOSED, RidgePath, ridge_path, takes_ridge_path
+from lepton_dask.learn.search.shared_passes import Candidate, Folding, SharedSweeps
 from lepton_dask.learn.search.space import Point, with_point
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
-from lepton_dask.run.search_log import SearchLog
+from lepton_dask.run.search_log import Enough, SearchLog
 from lepton_dask.run.search_outcome import TrialResult
 from lepton_dask.run.training import Fitting, optimizer_of
 from lepton_dask.run.trials import Trials
@@ -33,7 +31,8 @@ MOST_BYTES = 1 << 29
 """Of all that the candidates of one lock step remember."""
 
 VECTORS = 70
-"""Of M numbers, that a candidate remembers at most: pairs of steps, sums of chunks."""
+"""Of M numbers, that a candidate remembers at most beside a root (M, M): pairs of steps, sums of
+chunks."""
 
 MOST_ABREAST = 160
 
@@ -52,10 +51,12 @@ def search_together(work: Work, trials: Trials, log: SearchLog, check: Callable[
     if all(takes_ridge_path(each.train, each.linear.parameters) for each in fittings.values()):
         _by_ridge_path(work, trials, log, fittings, points, folding)
         return
-    size = max(1, MOST_BYTES // (8 * VECTORS * first.linear.parameters * folding.of))
+    parameters = first.linear.parameters
+    roots = parameters if parameters <= MAX_PILOT_PARAMETERS else 0
+    size = max(1, MOST_BYTES // (8 * (VECTORS + roots) * parameters * folding.of))
     size = min(size, max(1, MOST_ABREAST // folding.of))
     for start in range(0, len(wanted), size):
-        if log.ended is not None:
+        if log.is_over():
             return
         some = wanted[start : start + size]
         _LockStep(work, trials, log, folding, fittings, points, some).run(check)
@@ -107,18 +108,24 @@ class _LockStep:
             of_trial[fold] = descent
             if len(of_trial) == len(folds):
                 self._add(trial)
-            return self.log.ended is not None or self.log.out_of_time()
+            return self.log.is_over()
 
         def counted(_active: int) -> None:
             self.passes += 1
 
-        descend_together(
-            candidates,
-            SharedSweeps(sweeps, self.folding),
-            on_done=ended,
-            on_pass=counted,
-            check=check,
-        )
+        def in_time() -> None:
+            check()
+            if self.log.is_over():
+                raise Enough
+
+        with suppress(Enough):
+            descend_together(
+                candidates,
+                SharedSweeps(sweeps, self.folding),
+                on_done=ended,
+                on_pass=counted,
+                check=in_time,
+            )
 
     def _candidate(self, trial: int, fold: int) -> Candidate:
         fitting = self.fittings[trial]
@@ -186,7 +193,7 @@ def _by_ridge_path(
         result = TrialResult(trial, 0, 1.0, seconds, value, status, points[trial])
         log.add(result, descents, passes)
         passes = 0.0
-        if log.ended is not None or log.out_of_time():
+        if log.is_over():
             return
 
 

@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from lepton_dask.errors import DocumentPath, Mistake
 from lepton_dask.learn.metrics import metric_mistake, scored_task
+from lepton_dask.learn.optimizers import Sgd
 from lepton_dask.learn.search.domains import shown
 from lepton_dask.learn.search.space import Point, corners, space_of, with_point
-from lepton_dask.learn.train import Train, train_mistakes
+from lepton_dask.learn.train import Train, choose_optimizer, train_mistakes
 from lepton_dask.parts import Part
 from lepton_dask.suggest import counted
 
@@ -40,12 +41,16 @@ def search_mistakes(
     if search.rungs.by == "rows" and train.pointwise.name in ROWS_UNMETERED:
         found = f"the {train.pointwise.name} loss is trained on all rows at a time"
         mistakes.append(Mistake((*at, "rungs", "by"), found, "write by: passes"))
+    if train.inference:
+        found = "standard errors of what a search has chosen would mislead"
+        mistakes.append(Mistake((*path, "inference"), found, "leave it out, or the search"))
     mistakes += _of_corners(train, parts, path)
     return tuple(mistakes)
 
 
 def _of_corners(train: Train, parts: Collection[Part], path: DocumentPath) -> Iterator[Mistake]:
     """What training at some corner of the space would be refused for, each reason once."""
+    assert train.search is not None
     own = {mistake.found for mistake in train_mistakes(train, parts, path)}
     told: set[str] = set(own)
     base = scored_task(train.pointwise)
@@ -57,6 +62,8 @@ def _of_corners(train: Train, parts: Collection[Part], path: DocumentPath) -> It
         found = [mistake.found for mistake in train_mistakes(there, parts, path)]
         if scored_task(there.pointwise) != base:
             found.append(f"the {there.pointwise.name} loss predicts something else than this step")
+        if train.search.rungs.by == "rows" and isinstance(choose_optimizer(there)[0], Sgd):
+            found.append("sgd takes batches of its own, and has no rungs by rows")
         for words in found:
             if words not in told:
                 told.add(words)

@@ -21,6 +21,8 @@ NEAREST = 3
 
 MOST_ENTRIES = 500
 
+PRIORS = frozenset({"penalty.l1", "penalty.l2"})
+
 SAME = 0.03
 """Two winners whose values lie closer than this, as a share of each range, are one."""
 
@@ -93,12 +95,29 @@ def starts(
     ranked = sorted(entries, key=lambda entry: profile.distance(entry.profile))
     points: list[Point] = []
     for entry in ranked:
-        point = space.completed(entry.winner, seed, len(points))
+        point = space.completed(carried(entry, profile.rows, space), seed, len(points))
         if point is not None and not any(_alike(space, point, other) for other in points):
             points.append(point)
         if len(points) == NEAREST:
             break
     return tuple(points)
+
+
+def carried(entry: Entry, rows: int, space: Space) -> Point:
+    """An entry's winner on a table of so many rows.
+
+    A penalty is a prior: it weighs against the sum of the losses, and here stands beside their
+    mean. So the same prior is l rows_then / rows_now, kept within its range.
+    """
+    domains = {each.name: each.domain for each in space.dimensions}
+    point = dict(entry.winner)
+    for name, value in point.items():
+        domain = domains.get(name)
+        if name in PRIORS and isinstance(value, float) and domain is not None:
+            moved = value * entry.profile.rows / max(1, rows)
+            inside = domain.choices is None and domain.has(value)
+            point[name] = min(max(moved, domain.low), domain.high) if inside else value
+    return point
 
 
 def _alike(space: Space, one: Point, other: Point) -> bool:

@@ -27,7 +27,7 @@ from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS
 from lepton_dask.learn.optimizers.quadratic import newton_step
 from lepton_dask.learn.sampling import rows_of
-from lepton_dask.learn.search.lock_step import Folding
+from lepton_dask.learn.search.shared_passes import Folding
 from lepton_dask.learn.stored import Shard
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
