@@ -113,7 +113,8 @@ def test_bad_06_overflow_is_no_way_to_infinity() -> None:
 def test_bad_07_unknown_key() -> None:
     assert told(pipeline().replace("penalty:", "penalti:")) == [
         "a.yaml:10:7: penalti: unknown key; did you mean 'penalty'? the keys here are loss, "
-        "class_weight, penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference"
+        "class_weight, penalty, optimizer, max_passes, tolerance, early_stopping, goal, inference, "
+        "features, search"
     ]
 
 

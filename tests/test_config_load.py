@@ -107,20 +107,21 @@ def test_a_result_that_nobody_uses_is_a_warning() -> None:
     ("steps", "mistakes"),
     [
         ("table: {}", ["1:1: table: the step has no verb; add one of read, join, clean, derive, "
-                       "split, prepare, train, evaluate, predict, write"]),
+                       "split, prepare, train, meta_train, evaluate, predict, write"]),
         ("table: {priority: low}", ["1:1: table: the step has no verb; add one of read, join, "
-                       "clean, derive, split, prepare, train, evaluate, predict, write"]),
+                       "clean, derive, split, prepare, train, meta_train, evaluate, predict, "
+                       "write"]),
         ("table: {raed: {path: a.csv}}", ["1:9: raed: unknown verb; did you mean 'read'?"]),
         ("table: {xyz: {path: a.csv}}", ["1:9: xyz: unknown verb; the verbs are read, join, clean, "
-                       "derive, split, prepare, train, evaluate, predict, write"]),
+                       "derive, split, prepare, train, meta_train, evaluate, predict, write"]),
         (READ.replace("}}", "}, clean: {}}"),
          ["1:30: clean: a second verb beside 'read'; make it a step of its own"]),
         (READ.replace("}}", "}, form: x}"),
          ["1:30: form: unknown key; did you mean 'from'? the keys here are read, join, clean, "
-          "derive, split, prepare, train, evaluate, predict, write, from, priority, resources, "
-          "retries"]),
+          "derive, split, prepare, train, meta_train, evaluate, predict, write, from, priority, "
+          "resources, retries"]),
         ("table: read", ["1:8: table: expected a mapping with a verb (read, join, clean, "
-                         "derive, split, prepare, train, evaluate, predict, write), "
+                         "derive, split, prepare, train, meta_train, evaluate, predict, write), "
                          "found the text 'read'"]),
         ("a.b: {read: {path: a.csv}}", ["1:1: a.b: not a step's name; "
                                         "use letters, digits, '_', '-' and spaces"]),

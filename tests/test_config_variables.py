@@ -185,7 +185,7 @@ def test_an_override_of_what_the_file_leaves_out_is_added_and_checked() -> None:
             "steps.model.train.penalti=1",
             "19: penalti: unknown key; did you mean 'penalty'? the keys here are loss, "
             "class_weight, penalty, optimizer, max_passes, tolerance, early_stopping, goal, "
-            "inference",
+            "inference, features, search",
         ),
         (
             'steps.model.train.penalty.l2="1e-3"',
@@ -293,7 +293,7 @@ def test_a_wrong_default_is_told_once_in_its_place() -> None:
         "format, separator, encoding, header, skip_rows, columns, missing_values, types, "
         "row_number, rows",
         "a.yaml:1:32: trian: unknown key; did you mean 'train'? the keys here are read, join, "
-        "clean, derive, split, prepare, train, evaluate, predict, write",
+        "clean, derive, split, prepare, train, meta_train, evaluate, predict, write",
         "a.yaml:1:63: max_passes: must be greater than 0, found 0",
         "a.yaml:2:10: retries: must be at least 0, found -1",
     ]
