@@ -1,7 +1,7 @@
 """The meta-learning algorithms, and the union that a pipeline chooses from.
 
-A new algorithm is its own file, its line in `AlgorithmTable`, and its row in
-tests/test_meta_algorithms.py.
+A new algorithm is its own file and its line in `AlgorithmTable`; the tests in
+tests/test_meta_algorithms.py then run on it.
 """
 
 from __future__ import annotations
