@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np  # noqa: F401 - only a library that is loaded can be limited
 import threadpoolctl
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective
 from lepton_dask.learn.optimizers.base import MAX_PILOT_PARAMETERS, Pilot, Query
@@ -61,10 +62,12 @@ def _inverse_root(hessian: Floats) -> Floats | None:
     if not (np.isfinite(hessian).all() and (diagonal > 0).all()):
         return None
     scale = 1.0 / np.sqrt(diagonal)
-    lower, failed = lapack.dpotrf(hessian * np.outer(scale, scale), lower=1, clean=1)
-    if failed or float(np.min(np.diagonal(lower))) ** 2 <= SOUND_PIVOT:
-        return None
-    inverse, failed = lapack.dtrtri(lower, lower=1)
+    # scipy brings a BLAS of its own, which nobody has limited yet.
+    with threadpool_limits(1, user_api="blas"):
+        lower, failed = lapack.dpotrf(hessian * np.outer(scale, scale), lower=1, clean=1)
+        if failed or float(np.min(np.diagonal(lower))) ** 2 <= SOUND_PIVOT:
+            return None
+        inverse, failed = lapack.dtrtri(lower, lower=1)
     return None if failed else np.ascontiguousarray(inverse * scale)
 
 
