@@ -69,9 +69,9 @@ CRITICAL_S, BURNING_S, BULK_S = 0.02, 0.015, 0.25
 """Of a task; critical ones are shorter where they burn the processor of two one-thread workers,
 whose slots would have a queue of them without any bulk. Fewer would take the case too long."""
 BACKLOG, BURNING_BACKLOG = 1.2, 0.95
-"""All work over what the slots do while critical tasks arrive: bulk waits until the last. Bursts do
-1.16 of it where bulk sleeps. Where it burns the processor, client and scheduler, who need some of it
-as well, make it last longer."""
+"""All work over what the slots do while critical tasks arrive: bulk waits until the last. Where it
+sleeps bursts do 1.16 of that; where it burns the processor, client and scheduler, who need some of
+it as well, make it last longer."""
 QUIET = 0.15
 """Of the processor in use before a case is sized; above it somebody else works."""
 LEAD_S = 0.5
