@@ -358,7 +358,9 @@ def test_optuna_is_asked_for_by_name_where_it_is_missing(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     text = pipeline(f"space: {{{L2}}}, sampler: optuna")
-    with pytest.raises(RunError, match=r"pip install 'lepton_dask\[optuna\]'"):
+    with pytest.raises(
+        UserError, match=r"optuna is not installed; pip install 'lepton_dask\[optuna\]'"
+    ):
         run(write_pipeline(text))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.objective import Evaluation, NullModel
 from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query, State, accepted
+from lepton_dask.learn.stop import Stop
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
 
@@ -56,17 +57,6 @@ class Iteration:
 
 
 @dataclass(frozen=True)
-class Stop:
-    """Why training ended: a code for machines, a sentence for people."""
-
-    code: StopCode
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.reason}"
-
-
-@dataclass(frozen=True)
 class Descent:
     """What came out of training: `theta` (M,).
 
@@ -79,7 +69,7 @@ class Descent:
     iterations: int
     passes: float
     seconds: float
-    stopped: Stop
+    stopped: Stop[StopCode]
     history: tuple[Iteration, ...]
     halfway: Halfway | None = None
 
@@ -204,7 +194,7 @@ class _Loop(Generic[StateT]):
         self._best = begun.best
         self._keep = keep
 
-    def after_iteration(self, state: State) -> Stop | None:
+    def after_iteration(self, state: State) -> Stop[StopCode] | None:
         """Records an accepted iterate, and says whether it is good enough."""
         point = accepted(state)
         measured = self._validate(point.theta, state.iteration)
@@ -216,7 +206,7 @@ class _Loop(Generic[StateT]):
         self._on_iteration(record)
         return self._goal_met(measured) or self._converged(point) or self._overfitted(state)
 
-    def after_pass(self, state: State) -> Stop | None:
+    def after_pass(self, state: State) -> Stop[StopCode] | None:
         """Whether there can be another pass."""
         if state.ended == "diverged":
             return Stop("diverged", "the objective is not finite, however short the step")
@@ -232,7 +222,7 @@ class _Loop(Generic[StateT]):
             return Stop("diverged", f"the objective rose from {rise} in {self.passes:.4g} passes")
         return Stop("max_passes", f"{self.passes:.4g} passes, as many as max_passes allows")
 
-    def outcome(self, state: StateT, stop: Stop) -> Descent:
+    def outcome(self, state: StateT, stop: Stop[StopCode]) -> Descent:
         if state.point is None or stop.code == "max_passes":
             theta, iterations = self._optimizer.settle(state)
         else:
@@ -265,20 +255,20 @@ class _Loop(Generic[StateT]):
             return self._data.validation_metric(theta, self._train.goal.metric)
         return loss
 
-    def _goal_met(self, measured: float | None) -> Stop | None:
+    def _goal_met(self, measured: float | None) -> Stop[StopCode] | None:
         goal = self._train.goal
         if goal is None or not goal.met(measured):
             return None
         return Stop("goal", f"the goal is met: {goal} (validation: {measured:.6g})")
 
-    def _converged(self, point: Evaluation) -> Stop | None:
+    def _converged(self, point: Evaluation) -> Stop[StopCode] | None:
         # Where the loss has kinks a small gradient is that of a smoothed objective.
         if self._optimizer.takes_kinks or point.gradient_norm > self._train.tolerance:
             return None
         norm, tolerance = point.gradient_norm, self._train.tolerance
         return Stop("tolerance", f"gradient {norm:.3g} is within tolerance {tolerance:g}")
 
-    def _overfitted(self, state: State) -> Stop | None:
+    def _overfitted(self, state: State) -> Stop[StopCode] | None:
         rule, best = self._train.early_stopping, self._best
         if rule is None or best is None or state.iteration - best.iteration < rule.patience:
             return None

@@ -18,7 +18,7 @@ from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.train import Train, choose_optimizer
 from lepton_dask.plan.drawn import Drawn, changed_columns, type_name
 from lepton_dask.plan.planned import PlannedColumn
-from lepton_dask.plan.searching import feature_mistakes, searched
+from lepton_dask.plan.searching import feature_mistakes, sampler_mistakes, searched
 from lepton_dask.plan.shapes import FeaturesShape, ModelShape, TableShape, one_part, table_of
 
 MEAN = "mean"
@@ -58,7 +58,7 @@ def draw_train(train: Train, name: str, features: FeaturesShape, at: DocumentPat
         why.append(f"learns from {', '.join(train.features)} alone")
     if train.search is not None:
         why += searched(train)
-    mistakes = feature_mistakes(train, features, at)
+    mistakes = (*feature_mistakes(train, features, at), *sampler_mistakes(train, at))
     shape = None if mistakes else ModelShape(features, train, (name,))
     return Drawn(shape, why=tuple(why), mistakes=mistakes)
 

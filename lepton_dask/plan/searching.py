@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 from lepton_dask.data.selectors import select
 from lepton_dask.errors import DocumentPath, Mistake
@@ -53,6 +54,14 @@ def feature_mistakes(
         for number, selector in enumerate(selectors):
             mistakes += select(selector, names, (*path, number))[1]
     return tuple(mistakes)
+
+
+def sampler_mistakes(train: Train, at: DocumentPath) -> Iterator[Mistake]:
+    """A sampler that is not installed: trials are chosen in this process."""
+    wanted = train.search is not None and train.search.sampler == "optuna"
+    if wanted and find_spec("optuna") is None:
+        fix = "pip install 'lepton_dask[optuna]', or write sampler: random"
+        yield Mistake((*at, "search", "sampler"), "optuna is not installed", fix)
 
 
 def _selectors(train: Train, at: DocumentPath) -> Iterator[tuple[DocumentPath, Sequence[str]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lepton_dask.errors import RunError
 from lepton_dask.learn.metrics import METRICS
 from lepton_dask.learn.search.block import Search
 from lepton_dask.learn.search.domains import Value
@@ -20,7 +19,8 @@ class OptunaSampler:
     found is told first."""
 
     def __init__(self, work: Work, search: Search, space: Space, log: SearchLog) -> None:
-        optuna = _optuna(work.step)
+        import optuna  # an extra: the plan has seen that it is there
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         rises = METRICS[search.scored_by].greater_is_better
         self._study = optuna.create_study(
@@ -54,19 +54,6 @@ class OptunaSampler:
         self._study.enqueue_trial(
             {name: _parameter(dimensions[name], value) for name, value in point.items()}
         )
-
-
-def _optuna(step: str) -> Any:
-    """The package. Raises RunError where it is not installed."""
-    try:
-        import optuna
-    except ImportError:
-        raise RunError(
-            "sampler: optuna needs the package optuna, and it is not installed",
-            fix="pip install 'lepton_dask[optuna]', or write sampler: random",
-            step=step,
-        ) from None
-    return optuna
 
 
 def _suggested(asked: Any, dimension: Dimension) -> Value:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lepton_dask.artifacts.commit import write_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import SearchStarted
-from lepton_dask.learn.descent import Descent, Stop
+from lepton_dask.learn.descent import Descent, StopCode
 from lepton_dask.learn.objective import weighted
 from lepton_dask.learn.search.block import Search
 from lepton_dask.learn.search.portfolio import (
@@ -21,6 +21,7 @@ from lepton_dask.learn.search.portfolio import (
 )
 from lepton_dask.learn.search.sharing import shares_passes
 from lepton_dask.learn.search.space import Point, Space, space_of
+from lepton_dask.learn.stop import Stop
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
@@ -113,7 +114,7 @@ def _begin(
     if not descent.history:
         return descent.theta
     if searched.goal is not None and searched.missed is None:
-        stop = Stop("goal", f"the search's goal is met: {searched.goal}")
+        stop: Stop[StopCode] = Stop("goal", f"the search's goal is met: {searched.goal}")
         return replace(descent, stopped=stop, halfway=None)
     return replace(descent, halfway=None)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lepton_dask.learn.blas import pin_blas
-from lepton_dask.learn.descent import Descent, Stop
+from lepton_dask.learn.descent import Descent, StopCode
 from lepton_dask.learn.kernels.candidates import NO_FOLD
 from lepton_dask.learn.objective import penalised, unpenalised, weighted
 from lepton_dask.learn.optimizers import AUTO, Fista, Lbfgs, Newton, Optimizer, ProxNewton
@@ -18,6 +18,7 @@ from lepton_dask.learn.search.lock_step import descend_together
 from lepton_dask.learn.search.ridge_path import CLOSED, RidgePath, ridge_path, takes_ridge_path
 from lepton_dask.learn.search.shared_passes import Candidate, Folding, SharedSweeps
 from lepton_dask.learn.search.space import Point, with_point
+from lepton_dask.learn.stop import Stop
 from lepton_dask.learn.sweeps import Sweeps
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
@@ -187,7 +188,7 @@ def _by_ridge_path(
             else trials.score(fitting, thetas)
         )
         seconds = time.monotonic() - began
-        stop = Stop("tolerance", "the normal equations are solved")
+        stop: Stop[StopCode] = Stop("tolerance", "the normal equations are solved")
         descents = [Descent(theta, "normal", 1, 1.0, seconds, stop, ()) for theta in thetas]
         status = "undefined" if value is None else stop.code
         result = TrialResult(trial, 0, 1.0, seconds, value, status, points[trial])

@@ -13,14 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton_dask.learn.kernels.arrays import Arrays, Offsets, Values, as_arrays, plain
+from lepton_dask.learn.kernels.arrays import Arrays, as_arrays, plain
 from lepton_dask.learn.kernels.compiler import REASSOCIATE, kernel
-from lepton_dask.learn.kernels.lanes import LANES, add_levels, spread_levels
-from lepton_dask.learn.kernels.outputs import blocks
+from lepton_dask.learn.kernels.outputs import add_outputs, blocks, gather_outputs
 from lepton_dask.learn.kernels.pointwise import evaluate, parameters
 from lepton_dask.learn.kernels.sums import Batch
 from lepton_dask.learn.linear_model import LinearModel
-from lepton_dask.matrix import Block, Codes, Floats
+from lepton_dask.matrix import Block, Floats
 
 Numbers = NDArray[np.int8]
 
@@ -35,74 +34,6 @@ class CandidateSums(NamedTuple):
     weight: Floats
     gradient: Floats
     hessian: Floats | None = None
-
-
-@kernel()
-def add_candidates(
-    codes: Codes,
-    offsets: Offsets,
-    starts: Offsets,
-    columns: Codes,
-    values: Values,
-    start: int,
-    T: Floats,
-    D: int,
-    S: int,
-    z: Floats,
-) -> None:
-    """z (m, K) += the intercepts and the rows' levels and sparse columns, from row `start` on."""
-    m, K = z.shape
-    whole = K - K % LANES
-    for i in range(m):
-        for k in range(K):
-            z[i, k] += T[D, k]
-        if codes.shape[1]:
-            for k in range(0, whole, LANES):
-                add_levels(z, i, codes, offsets, start + i, T, k)
-            for q in range(codes.shape[1] if whole < K else 0):
-                d = offsets[q] + codes[start + i, q]
-                for k in range(whole, K):
-                    z[i, k] += T[d, k]
-        if S:
-            for e in range(starts[start + i], starts[start + i + 1]):
-                d = D - S + columns[e]
-                v = values[e]
-                for k in range(K):
-                    z[i, k] += v * T[d, k]
-
-
-@kernel()
-def gather_candidates(
-    codes: Codes,
-    offsets: Offsets,
-    starts: Offsets,
-    columns: Codes,
-    values: Values,
-    start: int,
-    residual: Floats,
-    D: int,
-    S: int,
-    total: Floats,
-) -> None:
-    """total (D + 1, K) += residual (m, K) at the rows' levels, sparse columns and intercepts."""
-    m, K = residual.shape
-    whole = K - K % LANES
-    for i in range(m):
-        for k in range(K):
-            total[D, k] += residual[i, k]
-        if codes.shape[1]:
-            for k in range(0, whole, LANES):
-                spread_levels(residual, i, codes, offsets, start + i, total, k)
-            for q in range(codes.shape[1] if whole < K else 0):
-                d = offsets[q] + codes[start + i, q]
-                for k in range(whole, K):
-                    total[d, k] += residual[i, k]
-        if S:
-            for e in range(starts[start + i], starts[start + i + 1]):
-                d = D - S + columns[e]
-                v = values[e]
-                for k in range(K):
-                    total[d, k] += v * residual[i, k]
 
 
 @kernel(REASSOCIATE)
@@ -158,7 +89,7 @@ def sweep_candidates(
     for rows in blocks(arrays, K, Batch(0, 1)):
         m = rows.stop - rows.start
         z = arrays.dense[rows] @ T[:P] if P else np.zeros((m, K))
-        add_candidates(*arrays[1:6], rows.start, T, D, S, z)
+        add_outputs(*arrays[1:6], rows.start, T, D, S, z)
         target, value, slope = np.empty(m * K), np.empty(m * K), np.empty((m, K))
         repeated(arrays.target[rows], K, target)
         evaluate(
@@ -175,7 +106,7 @@ def sweep_candidates(
         weigh_candidates(weight[rows], folds[rows], held, value, slope, loss, mass)
         if P:
             G[:P] += arrays.dense[rows].T @ slope
-        gather_candidates(*arrays[1:6], rows.start, slope, D, S, G)
+        gather_outputs(*arrays[1:6], rows.start, slope, D, S, G)
     loss = np.where(np.isfinite(loss), loss, np.inf)
     return CandidateSums(loss, mass, np.ascontiguousarray(G.T))
 

@@ -1,6 +1,6 @@
-"""The levels of a row for eight candidates at a time: their coefficients lie side by side.
+"""The levels of a row for eight outputs at a time: their coefficients lie side by side.
 
-LLVM does not keep a loop's sums in a vector register where the number of candidates is not known
+LLVM does not keep a loop's sums in a vector register where the number of outputs is not known
 to it; here they are one vector of eight, from the first code column to the last.
 """
 

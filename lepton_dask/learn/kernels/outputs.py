@@ -1,4 +1,4 @@
-"""The pass over a chunk's rows for K linear predictors a row: multinomial.
+"""The pass over a chunk's rows for K linear predictors a row: multinomial, and candidates.py.
 
 The dense columns go through BLAS in blocks of rows, which does K outputs at the price of a few; the
 code and sparse columns through compiled gathers of the K coefficients of a level, which lie side by
@@ -13,6 +13,7 @@ import numpy as np
 
 from lepton_dask.learn.kernels.arrays import Arrays, Offsets, Values, plain
 from lepton_dask.learn.kernels.compiler import kernel
+from lepton_dask.learn.kernels.lanes import LANES, add_levels, spread_levels
 from lepton_dask.learn.kernels.pointwise import evaluate_classes
 from lepton_dask.learn.kernels.sums import Batch, ChunkSums
 from lepton_dask.learn.linear_model import LinearModel
@@ -37,13 +38,17 @@ def add_outputs(
 ) -> None:
     """z (m, K) += the intercepts and the rows' levels and sparse columns, from row `start` on."""
     m, K = z.shape
+    whole = K - K % LANES
     for i in range(m):
         for k in range(K):
             z[i, k] += T[D, k]
-        for q in range(codes.shape[1]):
-            d = offsets[q] + codes[start + i, q]
-            for k in range(K):
-                z[i, k] += T[d, k]
+        if codes.shape[1]:
+            for k in range(0, whole, LANES):
+                add_levels(z, i, codes, offsets, start + i, T, k)
+            for q in range(codes.shape[1] if whole < K else 0):
+                d = offsets[q] + codes[start + i, q]
+                for k in range(whole, K):
+                    z[i, k] += T[d, k]
         if S:
             for e in range(starts[start + i], starts[start + i + 1]):
                 d = D - S + columns[e]
@@ -67,13 +72,17 @@ def gather_outputs(
 ) -> None:
     """total (D + 1, K) += residual (m, K) at the rows' levels, sparse columns and intercepts."""
     m, K = residual.shape
+    whole = K - K % LANES
     for i in range(m):
         for k in range(K):
             total[D, k] += residual[i, k]
-        for q in range(codes.shape[1]):
-            d = offsets[q] + codes[start + i, q]
-            for k in range(K):
-                total[d, k] += residual[i, k]
+        if codes.shape[1]:
+            for k in range(0, whole, LANES):
+                spread_levels(residual, i, codes, offsets, start + i, total, k)
+            for q in range(codes.shape[1] if whole < K else 0):
+                d = offsets[q] + codes[start + i, q]
+                for k in range(whole, K):
+                    total[d, k] += residual[i, k]
         if S:
             for e in range(starts[start + i], starts[start + i + 1]):
                 d = D - S + columns[e]

@@ -11,6 +11,7 @@ import numpy as np
 
 from lepton_dask.learn.meta.base import Setting
 from lepton_dask.learn.meta.groups import AnyAlgorithm, Groups, drawn_seed
+from lepton_dask.learn.stop import Stop
 
 Code = Literal["goal", "patience", "converged", "max_rounds", "diverged"]
 
@@ -38,23 +39,12 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Stopped:
-    """Why learning ended: a code for machines, a sentence for people."""
-
-    code: Code
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.reason}"
-
-
-@dataclass(frozen=True)
 class Learnt:
     """What came out: the prior of the best round, its number, and how it went."""
 
     prior: Any
     best_round: int
-    stopped: Stopped
+    stopped: Stop[Code]
     history: tuple[Round, ...]
 
 
@@ -91,7 +81,7 @@ def meta_learn(
         on_round(history[-1])
         stopped = _stopped(history[-1], best_round, rules)
         if stopped is None and algorithm.has_converged(before, prior):
-            stopped = Stopped("converged", "another round would change nothing any more")
+            stopped = Stop("converged", "another round would change nothing any more")
             best_round, best_prior = len(history) - 1, prior
         if stopped is not None:
             return Learnt(best_prior, best_round, stopped, tuple(history))
@@ -106,16 +96,16 @@ def trained(
     return algorithm.combine(setting, prior, messages)
 
 
-def _stopped(last: Round, best_round: int, rules: Rules) -> Stopped | None:
+def _stopped(last: Round, best_round: int, rules: Rules) -> Stop[Code] | None:
     if not np.isfinite(last.score):
-        return Stopped("diverged", f"the held-out score of round {last.number} is not finite")
+        return Stop("diverged", f"the held-out score of round {last.number} is not finite")
     if rules.goal is not None and last.score <= rules.goal:
-        return Stopped("goal", f"{last.score:.6g} is within the goal, {rules.goal:g}")
+        return Stop("goal", f"{last.score:.6g} is within the goal, {rules.goal:g}")
     if last.number - best_round >= rules.patience:
-        return Stopped(
+        return Stop(
             "patience",
             f"no better score than {last.best:.6g} (round {best_round}) in {rules.patience} rounds",
         )
     if last.number >= rules.max_rounds:
-        return Stopped("max_rounds", f"{last.number} rounds, as many as max_rounds allows")
+        return Stop("max_rounds", f"{last.number} rounds, as many as max_rounds allows")
     return None
