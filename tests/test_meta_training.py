@@ -13,6 +13,7 @@ import pytest
 import lepton_dask
 from lepton_dask.errors import RunError, UserError
 from lepton_dask.events import MetaRound, RowsLost, Warned
+from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.meta import chunks
 
 PIPELINE = """\
@@ -318,3 +319,21 @@ def test_more_sums_than_the_workers_memory_takes_are_refused_with_the_figures(
     monkeypatch.setattr(chunks.SpreadChunks, "memory_bytes", lambda _: 5000)
     with pytest.raises(RunError, match=r"holds .* GiB of sums over 30 groups of 4 features"):
         run(pipeline())
+
+
+def test_a_round_is_one_task_a_worker_thread_however_many_groups(run, pipeline, rows, monkeypatch):
+    submitted = []
+    starmap = Dispatch.starmap
+
+    def counting(self, name, function, arguments, on=()):
+        if name == "round":
+            submitted.append(len(arguments))
+        return starmap(self, name, function, arguments, on)
+
+    monkeypatch.setattr(Dispatch, "starmap", counting)
+    for groups in (10, SCHOOLS):
+        submitted.clear()
+        rows[rows.school < groups].to_csv("rows.csv", index=False)
+        run(pipeline())
+        assert submitted, "no round was counted"
+        assert set(submitted) <= {1, 2}
