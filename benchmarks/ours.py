@@ -25,6 +25,7 @@ from lepton_dask.cluster import connect
 from lepton_dask.config.cluster import ClusterConfig, LocalCluster
 from lepton_dask.config.load import LoadedConfig
 from lepton_dask.learn.descent import Iteration, descend
+from lepton_dask.learn.direct import DirectWay
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.kernels.sweep import sweep_block
 from lepton_dask.learn.linear_model import LinearModel
@@ -85,7 +86,8 @@ class Trainer:
     def __init__(self, problem: Problem, l2: float) -> None:
         self.problem, self.l2 = problem, l2
         self.cluster = Cluster()
-        self._dispatch = Dispatch(self.cluster.client)
+        client = self.cluster.client
+        self._dispatch = Dispatch(client, direct=DirectWay.open(client))
         self._model = _linear_model(problem)
         self._shards = _placed(self.cluster.client, self._dispatch, problem)
 

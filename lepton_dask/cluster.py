@@ -41,10 +41,12 @@ LOG_LEVEL = logging.CRITICAL
 
 
 class Session:
-    """A connected client and what a run needs to know of its cluster."""
+    """A connected client and what a run needs to know of its cluster: whether it is its own, too,
+    started for this session and ended with it."""
 
-    def __init__(self, client: Client, worker_timeout_s: float) -> None:
+    def __init__(self, client: Client, worker_timeout_s: float, *, is_own: bool) -> None:
         self.client = client
+        self.is_own = is_own
         self.worker_timeout_s = worker_timeout_s
         self._lock = threading.Lock()
         self._looked_at = time.monotonic()
@@ -117,7 +119,7 @@ def connect(
     with silence_logging_cmgr(LOG_LEVEL), opened as client:
         _wait_for_workers(client, config.worker_timeout_s, check)
         with _lost_connection_told(client):
-            yield Session(client, config.worker_timeout_s)
+            yield Session(client, config.worker_timeout_s, is_own=isinstance(cluster, LocalCluster))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.losses import chosen_loss
 from lepton_dask.learn.objective import Evaluation, NullModel, penalised
-from lepton_dask.learn.optimizers.base import Pilot, Query
+from lepton_dask.learn.optimizers.base import Outset, Pilot, Query
 from lepton_dask.learn.penalty import Penalty
 from lepton_dask.matrix import Block, Floats, Layout
 
@@ -77,6 +77,9 @@ class BlockPasses:
 
     def null_model(self) -> NullModel:
         return self.local.null_model()
+
+    def outset(self) -> Outset:
+        return Outset(self.null_model(), None)
 
     def pilot(self) -> Callable[[], Pilot | None]:
         return lambda: None

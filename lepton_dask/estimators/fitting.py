@@ -13,7 +13,13 @@ from lepton_dask.learn.descent import Descent, Iteration, Passes, descend
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import Loss
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective
-from lepton_dask.learn.optimizers.base import MAX_HESSIAN_PARAMETERS, Optimizer, Pilot, Query
+from lepton_dask.learn.optimizers.base import (
+    MAX_HESSIAN_PARAMETERS,
+    Optimizer,
+    Outset,
+    Pilot,
+    Query,
+)
 from lepton_dask.learn.optimizers.fista import Fista
 from lepton_dask.learn.optimizers.interior_point import InteriorPoint
 from lepton_dask.learn.optimizers.lbfgs import Lbfgs
@@ -147,6 +153,9 @@ class StartedAt:
 
     def null_model(self) -> NullModel:
         return self.start
+
+    def outset(self) -> Outset:
+        return Outset(self.start, self.pilot()())
 
     def pilot(self) -> Callable[[], Pilot | None]:
         return self.passes.pilot() if self.samples else lambda: None

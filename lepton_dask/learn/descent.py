@@ -11,7 +11,7 @@ import numpy as np
 
 from lepton_dask.learn.blas import pin_blas
 from lepton_dask.learn.objective import Evaluation, NullModel
-from lepton_dask.learn.optimizers.base import Optimizer, Pilot, Query, State, accepted
+from lepton_dask.learn.optimizers.base import Optimizer, Outset, Pilot, Query, State, accepted
 from lepton_dask.learn.stop import Stop
 from lepton_dask.learn.train import Train
 from lepton_dask.matrix import Floats
@@ -25,6 +25,9 @@ class Passes(Protocol):
 
     def null_model(self) -> NullModel:
         """The model without features, by one look at the columns."""
+
+    def outset(self) -> Outset:
+        """The same and a pilot, side by side; without the look where the pilot tells as much."""
 
     def evaluate(self, query: Query) -> Evaluation:
         """The objective on the training part, by one pass over the rows that are asked about."""
@@ -138,9 +141,8 @@ def descend(
 def _begun(optimizer: Optimizer[StateT], passes: Passes, seed: int, at: Floats | None) -> Halfway:
     """A descent before its first pass."""
     began = time.monotonic()
-    fitting = passes.pilot() if optimizer.wants_pilot and at is None else None
-    null = passes.null_model()  # meanwhile
-    pilot = None if fitting is None else fitting()
+    pilots = optimizer.wants_pilot and at is None
+    null, pilot = passes.outset() if pilots else Outset(passes.null_model(), None)
     drawn = optimizer.initial_theta(null.theta, seed) if at is None else at
     # What no row has, no gradient ever moves: a start drawn at random would stay, as noise in
     # every prediction for a level that training had not seen.

@@ -18,6 +18,7 @@ from distributed import Client, Future, KilledWorker
 from distributed.client import _wait
 
 from lepton_dask.errors import ClusterError, RunError
+from lepton_dask.learn.direct import Answer, DirectWay, Question
 
 POLL_S = 0.5
 """How often a wait looks whether it should go on."""
@@ -42,7 +43,7 @@ class Dispatch:
     Priority, resources and retries are attached at submission: annotations made while a graph is
     built are lost by Dask's optimisers. `check` is called in every wait and raises to end it: when
     the run was asked to stop, or when no worker has been there for too long (Dask itself would wait
-    for ever).
+    for ever). `direct` is there on a cluster of the run's own.
     """
 
     client: Client
@@ -51,6 +52,7 @@ class Dispatch:
     resources: Mapping[str, float] = field(default_factory=dict)
     retries: int = 0
     check: Callable[[], None] = lambda: None
+    direct: DirectWay | None = None
     _numbers: Iterable[int] = field(default_factory=itertools.count, repr=False)
     _token: str = field(default_factory=lambda: uuid.uuid4().hex[:12], repr=False)
 
@@ -104,7 +106,7 @@ class Dispatch:
             function,
             *columns,
             key=list(keys),
-            workers=list(on) or None,
+            workers=sorted(set(on)) or None,
             allow_other_workers=bool(on),
             **self._terms(),
         )
@@ -158,6 +160,15 @@ class Dispatch:
     def answers(self, asked: Asked) -> list[Any]:
         """In the futures' order."""
         return in_chunk_order(asked.numbers, self.gather(asked.futures))
+
+    def begin_directly(self, questions: Sequence[Question]) -> Callable[[], list[Answer | None]]:
+        """Asks idle workers without the scheduler; what is returned waits for the answers, None for
+        each that has to be a task. All have to where there is no direct way, and where a step asks
+        for resources, which only the scheduler gives."""
+        begun = None
+        if self.direct is not None and not self.resources:
+            begun = self.direct.begin(questions, self.check)
+        return begun or (lambda: [None] * len(questions))
 
     def later(self, seconds: float, function: Callable[[], None]) -> None:
         """Calls a function that returns at once, on the client's loop."""

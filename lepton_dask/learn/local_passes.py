@@ -9,7 +9,7 @@ from lepton_dask.learn.kernels import column_sums, sweep_block
 from lepton_dask.learn.kernels.sums import ChunkSums
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, total, total_columns
-from lepton_dask.learn.optimizers.base import Pilot, Query
+from lepton_dask.learn.optimizers.base import Outset, Pilot, Query
 from lepton_dask.matrix import Block, Floats
 
 
@@ -26,6 +26,9 @@ class LocalPasses:
     def null_model(self) -> NullModel:
         sums = [column_sums(block, self.objective.model) for block in self.blocks]
         return self.objective.null_model(total_columns(sums))
+
+    def outset(self) -> Outset:
+        return Outset(self.null_model(), self.pilot()())
 
     def pilot(self) -> Callable[[], Pilot | None]:
         """To None: rows in this memory are as near as those of a subsample."""

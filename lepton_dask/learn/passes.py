@@ -9,8 +9,8 @@ from functools import partial
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.metrics import scored_task
 from lepton_dask.learn.objective import Evaluation, NullModel, Objective, weighted
-from lepton_dask.learn.optimizers.base import Pilot, Query
-from lepton_dask.learn.pilot import fit_pilot, pilot_rows
+from lepton_dask.learn.optimizers.base import Outset, Pilot, Query
+from lepton_dask.learn.pilot import fit_pilot, may_tell_null, pilot_rows
 from lepton_dask.learn.scoring import score
 from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.matrix import Block, Floats
@@ -38,7 +38,20 @@ class ShardPasses:
         )
 
     def null_model(self) -> NullModel:
-        return self.objective.null_model(weighted(self.training.column_sums()))
+        return self._begin_null_model()()
+
+    def outset(self) -> Outset:
+        if not may_tell_null(self.objective.model.layout):
+            looking = self._begin_null_model()  # meanwhile
+            fitting = self.pilot()
+            return Outset(looking(), fitting())
+        pilot = self.pilot()()
+        told = None if pilot is None else pilot.null
+        return Outset(told or self.null_model(), pilot)
+
+    def _begin_null_model(self) -> Callable[[], NullModel]:
+        looking = self.training.begin_column_sums()
+        return lambda: self.objective.null_model(weighted(looking()))
 
     def pilot(self) -> Callable[[], Pilot | None]:
         wanted = pilot_rows(self.objective, self.training.shards.rows)

@@ -1,17 +1,19 @@
 """Shards of a design matrix on the workers, and passes over them.
 
-Of this package's learn rooms only this module and dispatch.py know `distributed`; the others see
-futures as opaque values that `Dispatch` makes and gathers.
+Of this package's learn rooms only this module, dispatch.py and direct.py know `distributed`; the
+others see futures as opaque values that `Dispatch` makes and gathers.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from distributed import Future, futures_of
 
+from lepton_dask.learn.direct import Answer, Pace, Question
 from lepton_dask.learn.dispatch import Dispatch, grouped_by_thread
 from lepton_dask.learn.folds import Fold, in_fold
 from lepton_dask.learn.inference import Information
@@ -43,7 +45,7 @@ class Shards:
     """A design matrix on the workers, the chunks of one worker thread in one task's result.
 
     A pass then costs one task a thread, however many chunks there are. `futures[s]` holds the
-    chunks `chunks[s]`, by ascending number; they were made on `workers`. What is summed over chunks
+    chunks `chunks[s]`, by ascending number; it was made on `workers[s]`. What is summed over chunks
     is summed along one tree (tree.py), and other results are taken apart by chunk and used in chunk
     order, so that nothing computed depends on which chunks lie together.
     """
@@ -54,7 +56,7 @@ class Shards:
     features: tuple[str, ...]
     rows: int
     workers: tuple[str, ...] = ()
-    """Where they were made; others hold them when these are lost."""
+    """Others hold the shards of those that are lost."""
 
     @classmethod
     def of_blocks(
@@ -79,7 +81,7 @@ class Shards:
         ]
         dispatch.wait(futures)
         held = tuple(tuple(numbers) for _, numbers in groups)
-        workers = tuple(dict.fromkeys(address for address, _ in groups))
+        workers = tuple(address for address, _ in groups)
         return cls(tuple(futures), held, layout, features, rows, workers)
 
     @classmethod
@@ -111,7 +113,8 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Passes of one model over shards; every pass is one graph of one task a shard.
+    """Passes of one model over shards; every pass is one graph of one task a shard, or, where that
+    may be and the last one was short, one question to each shard's worker.
 
     With a `fold` they are passes over its rows.
     """
@@ -121,6 +124,7 @@ class Sweeps:
     model: LinearModel
     fold: Fold | None = None
     _last: list[list[Future]] = field(default_factory=list, repr=False, compare=False)
+    _pace: list[Pace] = field(default_factory=list, repr=False, compare=False)
 
     def sums(self, query: Query) -> ChunkSums:
         """The sums over all rows that answer a query."""
@@ -129,8 +133,11 @@ class Sweeps:
 
     def column_sums(self) -> ColumnSums:
         """What the start of training needs."""
-        found: ColumnSums = self.added("columns", shard_sums, column_sums, self.model)
-        return found
+        return self.begin_column_sums()()
+
+    def begin_column_sums(self) -> Callable[[], ColumnSums]:
+        """The same, begun; what is returned waits for it."""
+        return self.begin_added("columns", shard_sums, column_sums, self.model)
 
     def information(self, theta: Floats) -> Information:
         """What standard errors at theta (M,) need."""
@@ -147,7 +154,8 @@ class Sweeps:
     def with_sample(self, wanted: int, function: Callable[[Block, float], T]) -> Callable[[], T]:
         """Begins function(rows, share), by one worker, of a sample of `wanted` rows, or as many
         as `sample_share` allows, the `share` of all; the same rows whoever holds them. What is
-        returned waits for the result. One round trip."""
+        returned waits for the result. One round trip, and no way for questions: brought to the
+        client and back, ten megabytes of rows cost more than what tasks cost."""
         share = sample_share(wanted, self.shards.rows, self.shards.layout)
         samples = self._started("sample", sample_shard, share)
         fitted = self.dispatch.submit(
@@ -162,7 +170,55 @@ class Sweeps:
 
     def added(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """The sum of what function(shard, chunks, *arguments) of each shard brings home."""
-        futures = self._started(name, function, *arguments)
+        return self.begin_added(name, function, *arguments)()
+
+    def begin_added(
+        self, name: str, function: Callable[..., Any], *arguments: Any
+    ) -> Callable[[], Any]:
+        """The same, begun where workers may be asked directly; what is returned waits for it."""
+        began = time.monotonic()
+        asking = self._begin_asking(function, *arguments)
+
+        def result() -> Any:
+            answers = asking()
+            left = [number for number, answer in enumerate(answers) if answer is None]
+            values = self._by_tasks(name, left, function, *arguments)
+            for number, value in zip(left, values, strict=True):
+                answers[number] = Answer(value)
+            self._pace[:] = [Pace(time.monotonic() - began)]
+            return added_shards(self.shards.chunks, [each.value for each in answers if each])
+
+        return result
+
+    def _begin_asking(
+        self, function: Callable[..., Any], *arguments: Any
+    ) -> Callable[[], list[Answer | None]]:
+        """Begins function(shard, chunks, *arguments) of each shard by its worker, if that is idle,
+        and if it will not take long; what is returned waits for the answers."""
+        shards = self.shards
+        [pace] = self._pace or [self._expected()]
+        if not pace.is_short:
+            return lambda: [None] * len(shards.futures)
+        function, arguments = self._within_fold(function, arguments)
+        questions = [
+            Question(address, shard.key, function, (chunks, *arguments))
+            for address, shard, chunks in zip(
+                shards.workers, shards.futures, shards.chunks, strict=True
+            )
+        ]
+        return self.dispatch.begin_directly(questions)
+
+    def _expected(self) -> Pace:
+        shards = self.shards
+        return Pace.expected(shards.rows * shards.layout.row_bytes / max(1, len(shards.futures)))
+
+    def _by_tasks(
+        self, name: str, numbers: Sequence[int], function: Callable[..., Any], *arguments: Any
+    ) -> list[Any]:
+        """The same of the shards of these numbers, by a task each."""
+        if not numbers:
+            return []
+        futures = self._started(name, function, *arguments, numbers=numbers)
         # The last pass's are let go only now. The client sends at most once in 10 ms, the scheduler
         # to a worker in 5: word that they may go would keep this pass's tasks waiting.
         for earlier in self._last:
@@ -170,15 +226,27 @@ class Sweeps:
         self._last[:] = [futures]
         results = self.dispatch.gather(futures)
         self.dispatch.later(IDLE_S, futures.clear)
-        return added_shards(self.shards.chunks, results)
+        return results
 
-    def _started(self, name: str, function: Callable[..., Any], *arguments: Any) -> list[Future]:
-        """A task function(shard, chunks, *arguments) for each shard."""
+    def _started(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        numbers: Sequence[int] | None = None,
+    ) -> list[Future]:
+        """A task function(shard, chunks, *arguments) for each shard, or each of these numbers."""
         shards = self.shards
-        if self.fold is not None:
-            function, arguments = in_fold, (self.fold, function, *arguments)
+        function, arguments = self._within_fold(function, arguments)
         tasks = [
-            (shard, chunks, *arguments)
-            for shard, chunks in zip(shards.futures, shards.chunks, strict=True)
+            (shards.futures[number], shards.chunks[number], *arguments)
+            for number in (range(len(shards.futures)) if numbers is None else numbers)
         ]
         return self.dispatch.starmap(name, function, tasks, shards.workers)
+
+    def _within_fold(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self.fold is None:
+            return function, arguments
+        return in_fold, (self.fold, function, *arguments)

@@ -25,6 +25,7 @@ from lepton_dask.data.derive import Derive
 from lepton_dask.data.roots import Roots, is_url
 from lepton_dask.errors import DocumentPath, LeptonError, Mistake, UserError
 from lepton_dask.events import Emitter, Event, Listener, RunFailed, RunFinished, RunStarted, Warned
+from lepton_dask.learn.direct import DirectWay
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.plan.planned import Plan
 from lepton_dask.plan.planner import Planning, make_plan
@@ -249,13 +250,16 @@ def started(
         tell = stack.enter_context(
             telling(session.client, planned.loaded.pipeline.name, redactor.text)
         )
+        direct = DirectWay.open(session.client) if session.is_own else None
+        if direct is not None:
+            stack.callback(direct.close)
         running = Running(
             planned.loaded.pipeline,
             planned.planning,
             kept_patterns(planned.loaded.document),
             planned.project,
             records,
-            Dispatch(session.client, check=check),
+            Dispatch(session.client, check=check, direct=direct),
             Emitter(emit, tell),
         )
         yield running, check

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from lepton_dask.component import Component
 from lepton_dask.learn.kernels.sums import Batch, Leverage
-from lepton_dask.learn.objective import Evaluation
+from lepton_dask.learn.objective import Evaluation, NullModel
 from lepton_dask.matrix import Floats
 
 Ending = Literal["converged", "stalled", "diverged"]
@@ -50,13 +50,23 @@ class Pilot:
     """A fit to a subsample of `share` of the rows: its minimum theta (M,), the objective's Hessian
     (M, M) there, and of the Hessian at the subsample's null model the diagonal, `curvature` (M,):
     beside that of all rows it tells how well the subsample saw each parameter. `weight` is that of
-    its rows."""
+    its rows. `null` is the model without features, where the subsample tells it as well as all rows
+    would."""
 
     theta: Floats
     hessian: Floats
     curvature: Floats
     share: float
     weight: float
+    null: NullModel | None = None
+
+
+class Outset(NamedTuple):
+    """What a descent knows before its first pass: the model without features, and a pilot where
+    there is one."""
+
+    null: NullModel
+    pilot: Pilot | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from lepton_dask.learn.descent import Passes
 from lepton_dask.learn.kernels.sums import Batch
 from lepton_dask.learn.objective import Evaluation, NullModel
-from lepton_dask.learn.optimizers.base import Pilot, Query
+from lepton_dask.learn.optimizers.base import Outset, Pilot, Query
 from lepton_dask.matrix import Floats
 
 
@@ -21,6 +21,9 @@ class SomeRows:
 
     def null_model(self) -> NullModel:
         return self.passes.null_model()
+
+    def outset(self) -> Outset:
+        return Outset(self.null_model(), None)
 
     def pilot(self) -> Callable[[], Pilot | None]:
         """To None: the rows are few already."""
