@@ -22,7 +22,9 @@ from lepton_dask.learn.direct import Answer, Asked, DirectWay, Pace, Question
 from lepton_dask.learn.dispatch import Dispatch
 from lepton_dask.learn.linear_model import LinearModel
 from lepton_dask.learn.losses import chosen_loss
+from lepton_dask.learn.objective import unpenalised
 from lepton_dask.learn.optimizers.base import Query
+from lepton_dask.learn.passes import ShardPasses
 from lepton_dask.learn.sweeps import Shards, Sweeps
 from lepton_dask.matrix import Block, Layout
 
@@ -152,7 +154,7 @@ def test_a_broken_connection_leaves_everything_to_tasks_for_good(way, monkeypatc
         raise EOFError
 
     monkeypatch.setattr(direct, "HOLD_S", 0.0)
-    monkeypatch.setattr(Asked, "_answer", die)
+    monkeypatch.setattr(Asked, "_is_busy", die)
     assert asked(way, SUM) == [None]
     monkeypatch.undo()
     way._held_until = 0.0
@@ -261,6 +263,29 @@ def test_a_short_pass_is_no_task_and_has_the_bits_of_one(client):
     assert told.loss == asked.loss
     assert told.hessian.tobytes() == asked.hessian.tobytes()
     assert told.gradient.tobytes() == asked.gradient.tobytes()
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("column", ["normal", "of rare ones"])
+def test_the_look_at_all_rows_is_for_columns_that_a_sample_does_not_tell(client, column):
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(20_000, 4))
+    if column == "of rare ones":
+        dense[:, 3] = np.arange(20_000) < 200
+    target, weight = (rng.random(20_000) < 0.5).astype(float), np.ones(20_000)
+    block = Block(dense, np.empty((20_000, 0), np.int32), target, weight)
+    dispatch = Counting(client)
+    blocks = [dispatch.submit("block", _all, block)]
+    shards = Shards.of_blocks(dispatch, blocks, Layout(4), ("a", "b", "c", "d"), 20_000)
+    Counting.names = []
+    outset = ShardPasses.over(dispatch, unpenalised(MODEL), shards, None).outset()
+    assert outset.pilot is not None
+    looked = ["columns"] if column == "of rare ones" else []
+    assert Counting.names == ["sample", *looked]
+
+
+def _all(block):
+    return block
 
 
 @pytest.mark.cluster

@@ -10,6 +10,7 @@ from lepton_dask.learn.local_passes import LocalPasses
 from lepton_dask.learn.losses import Huber, Logistic, Multinomial, Poisson, Quantile
 from lepton_dask.learn.objective import Objective
 from lepton_dask.learn.optimizers import Lbfgs, Newton
+from lepton_dask.learn.optimizers.base import Query
 from lepton_dask.learn.optimizers.preconditioner import preconditioner
 from lepton_dask.learn.pilot import fit_pilot, pilot_rows
 from lepton_dask.matrix import Block, Layout
@@ -163,3 +164,56 @@ def test_it_pays_for_many_rows_of_few_parameters_and_a_smooth_objective():
     assert not pilot_rows(replace(objective, l1=on), 200_000)
     quantile = LinearModel(Quantile(), Layout(100))
     assert not pilot_rows(Objective(quantile, 0 * on, 0 * on), 200_000)
+
+
+def test_through_a_coarse_fit_it_comes_as_near_to_its_minimum_as_its_rows_tell():
+    block = block_of(*correlated(8000, 5))
+    objective = logistic(5)
+    passes = LocalPasses(objective, [block])
+    pilot = fit_pilot(objective, [block])
+    found = passes.evaluate(Query(pilot.theta)).value - least_of(passes)
+    assert 0 <= found < 0.1 * 6 / (2 * 8000)  # the ridge included
+
+
+def columns_of(kind, rows, rng):
+    """Four normal columns, of which the last may be another."""
+    X = rng.normal(size=(rows, 4))
+    if kind == "of rare ones":
+        X[:, 3] = rng.random(rows) < 0.001
+    if kind == "of a heavy tail":
+        X[:, 3] = rng.standard_cauchy(rows)
+    if kind == "of zeros":
+        X[:, 3] = 0.0
+    return X
+
+
+@pytest.mark.parametrize("kind", ["normal", "of rare ones", "of a heavy tail", "of zeros"])
+def test_the_null_model_is_told_where_the_sample_knows_every_column(kind):
+    rng = np.random.default_rng(0)
+    X = columns_of(kind, 200_000, rng)
+    block = block_of(X, (rng.random(200_000) < 0.3).astype(float))
+    told = fit_pilot(logistic(4), [first_rows(block, 10_000)], share=0.05).null
+    if kind != "normal":
+        assert told is None
+        return
+    of_all = LocalPasses(logistic(4), [block]).null_model()
+    np.testing.assert_allclose(told.curvature, of_all.curvature, rtol=0.06)
+    np.testing.assert_allclose(told.theta[-1], of_all.theta[-1], atol=0.06)
+
+
+def test_levels_have_all_rows_looked_at():
+    X, y = correlated(2000, 3)
+    codes = np.random.default_rng(1).integers(0, 4, (2000, 1), dtype=np.int32)
+    assert fit_pilot(logistic(3, (4,)), [block_of(X, y, codes)]).null is None
+
+
+def test_of_rows_without_weight_there_is_none():
+    block = block_of(*correlated(2000, 3))
+    assert fit_pilot(logistic(3), [block._replace(weight=np.zeros(2000))]) is None
+
+
+def test_the_sample_has_rows_for_its_parameters_within_bounds():
+    assert pilot_rows(logistic(4), 10_000_000) == 10_000
+    assert pilot_rows(logistic(99), 10_000_000) == 20_000
+    assert pilot_rows(logistic(400), 10_000_000) == 25_000
+    assert pilot_rows(logistic(4), 100_000) == 5_000

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reading_tables import columns_of, written
 
 from lepton_dask.data.convert import FALSE_VALUES, TRUE_VALUES
-from lepton_dask.data.formats import plain_csv
+from lepton_dask.data.formats import compiled_fields, plain_csv
 from lepton_dask.data.formats.plain_csv import read_plain, warm_up
 from lepton_dask.data.read import Read
 from lepton_dask.data.tables import plain_table
@@ -188,6 +188,19 @@ def test_what_is_not_plain_is_left_to_arrow(last: str) -> None:
     names = ["c0", "c1"]
     sample = by_arrow(b"1,x\n", names, {}, names)
     assert read_plain(text.encode(), names, ",", (), {}, lambda _: sample) is None
+
+
+def test_there_is_room_for_records_that_get_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room is made for as many rows as the first records promise; these hold a tenth of them."""
+    counts = []
+    count = compiled_fields.count_lines
+    monkeypatch.setattr(
+        compiled_fields, "count_lines", lambda text: counts.append(1) or count(text)
+    )
+    long = "".join(f"{number},{'long ' * 20}\n" for number in range(400))
+    table = assert_read(long + "7,short\n" * 20_000, 2)
+    assert table.num_rows == 20_400
+    assert counts == [1]
 
 
 def test_texts_of_too_many_values_are_left_to_arrow() -> None:

@@ -53,7 +53,9 @@ def _to_column(array: pa.Array) -> Column:
             values = np.where(missing, np.datetime64("NaT"), values)
         return MomentColumn(values, type_.zone)
     # Filled with 0, not with NaN: an integer column would be refused.
-    filled = pc.fill_null(array, False if type_.kind == "boolean" else 0)
+    filled = array
+    if array.null_count:
+        filled = pc.fill_null(array, False if type_.kind == "boolean" else 0)
     return NumberColumn(filled.to_numpy(zero_copy_only=False).astype(np.float64), missing)
 
 
@@ -76,5 +78,8 @@ def ticks_of(array: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def _to_text(array: pa.Array) -> TextColumn:
     encoded = array if pt.is_dictionary(array.type) else array.dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+    indices = encoded.indices
+    if indices.null_count:
+        indices = pc.fill_null(indices, -1)
+    codes = indices.to_numpy(zero_copy_only=False).astype(np.int32)
     return TextColumn(codes, tuple(encoded.dictionary.to_pylist()))

@@ -74,6 +74,13 @@ def counted(values: pa.Array, counts: NDArray[np.int64], kind: Kind) -> Levels |
     return Levels(values.take(order), counts[order.to_numpy()])
 
 
+def longest(texts: pa.Array) -> int:
+    """The characters of the longest text; 0 where there is none."""
+    if len(texts) <= FEW_TEXTS:
+        return max(map(len, texts.to_pylist()), default=0)
+    return pc.max(pc.utf8_length(texts)).as_py() or 0
+
+
 def _text_bytes(values: pa.Array) -> int:
     return pc.sum(pc.binary_length(values)).as_py() or 0
 

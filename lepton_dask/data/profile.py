@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from lepton_dask.data.arrow import known_type, one_array, ticks_of
-from lepton_dask.data.levels import DISTINCT_CAP, Levels, counted, merge_levels
+from lepton_dask.data.levels import DISTINCT_CAP, Levels, counted, longest, merge_levels
 from lepton_dask.data.moments import Moments, merge_moments
 from lepton_dask.data.sketch import Counts, Ordered, QuantileSketch, weighted_quantiles
 from lepton_dask.data.types import ColumnType, Schema
@@ -146,7 +146,9 @@ def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
     counts = np.bincount(indices.to_numpy(), minlength=len(encoded.dictionary)).astype(np.int64)
     # A dictionary that was read or sliced may hold texts that no row has.
     used = np.flatnonzero(counts)
-    texts = encoded.dictionary.cast(pa.string())
+    texts = encoded.dictionary
+    if texts.type != pa.string():
+        texts = texts.cast(pa.string())
     if len(used) < len(texts):
         texts, counts = texts.take(pa.array(used)), counts[used]
     return ColumnProfile(
@@ -157,7 +159,7 @@ def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
         log1p=None,
         sketch=None,
         levels=counted(texts, counts, "text"),
-        longest=pc.max(pc.utf8_length(texts)).as_py() or 0,
+        longest=longest(texts),
     )
 
 

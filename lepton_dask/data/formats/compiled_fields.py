@@ -28,7 +28,7 @@ from lepton_dask.data.formats.vectors import (
 SKIPPED, EMPTY, INTEGER, NUMBER, TEXT = range(5)
 """What a column holds: it is not wanted; no value so far; ..."""
 
-DONE, NOT_PLAIN, TOO_MANY_TEXTS = range(3)
+DONE, NOT_PLAIN, TOO_MANY_TEXTS, TOO_MANY_ROWS = range(4)
 
 MOST_DISTINCT = 1 << 14
 """Texts of all columns together: their codes fit 16 bits, and their table the cache."""
@@ -106,18 +106,21 @@ def scan(  # noqa: PLR0915 - in pieces numba counts references to their arrays: 
     `kinds` (C,) says what the columns hold, and changes: a column EMPTY so far becomes what its
     first value is, and one of integers one of numbers. Returns DONE, or why it gave up: NOT_PLAIN
     for a record with other fields than there are columns, a byte that plain text does not have, and
-    a value that may be something else than the column's kind; TOO_MANY_TEXTS.
+    a value that may be something else than the column's kind; TOO_MANY_TEXTS; TOO_MANY_ROWS for the
+    cells.
     """
     # Arrays taken out of a tuple inside of the loop would be counted as references, each time.
     missing_starts, missing_lengths, missing_bytes = missing_texts
     integers, floats, codes, missing = cells
     slots, entries, held = texts
     totals, missing_counts, distinct = found
-    row, at, columns = totals[0], 0, len(kinds)
+    row, at, columns, room = totals[0], 0, len(kinds), missing.shape[1]
     while at < stop:
         if text[at] == _NEWLINE:  # a blank line
             at += 1
             continue
+        if row == room:
+            return TOO_MANY_ROWS
         for column in range(columns):
             begin = at
             bits = special_bytes(text, at, separator)

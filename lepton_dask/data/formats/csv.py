@@ -210,7 +210,8 @@ def _read_strictly(
     if times:  # a time of day is text here, as it was written
         types |= dict.fromkeys(times, pa.string())
         table, bad = _read_csv(read, names, columns.names, types, records)
-    return table, bad
+    # Every block has its own dictionaries.
+    return _narrowed(table.unify_dictionaries().combine_chunks()), bad
 
 
 def _read_csv(
@@ -272,8 +273,7 @@ def _read_in_blocks(
             auto_dict_max_cardinality=MOST_TEXTS,
         ),
     )
-    # Every block has its own dictionaries.
-    return _narrowed(table.unify_dictionaries().combine_chunks()), bad
+    return table, bad
 
 
 def _listed(read: Read) -> tuple[str, ...]:
