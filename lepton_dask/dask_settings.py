@@ -17,7 +17,7 @@ SETTINGS: dict[str, object] = {
     "distributed.worker.profile.interval": "50ms",
     # Dask has every worker give back what it frees at once, and so take and clear new pages for
     # each array and each piece of a file: a third of the processor time that preparing takes.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 40 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
 }
 

@@ -7,7 +7,7 @@ loaded bundle go through the same code.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +28,10 @@ Problems = NDArray[np.object_]
 
 OTHER = "(other)"
 MISSING = "(missing)"
+
+SIDE_BY_SIDE = 16
+"""Columns: so many numbers of a row are two lines of the cache, and all columns of a chunk beside
+themselves would be its memory again."""
 
 
 class Rows(NamedTuple):
@@ -215,22 +219,23 @@ class Prepared:
     def apply(self, columns: Columns) -> Rows:
         """The rows of the design matrix; the target and the weight are not looked at."""
         rows = _row_count(columns)
-        numbers = [number.apply(columns[number.column]) for number in self.numbers]
-        problems = [problem for _, found in numbers for problem in found]
-        encoded = [code.apply(columns[code.column]) for code in self.codes]
-        others = np.array(
-            [
-                np.count_nonzero(codes == len(code.levels))
-                for code, codes in zip(self.codes, encoded, strict=True)
-            ],
-            dtype=np.int64,
-        )
+        dense = np.empty((rows, len(self.numbers)))
+        codes = np.empty((rows, len(self.codes)), dtype=np.int32)
+        others = np.zeros(len(self.codes), dtype=np.int64)
+        problems: list[tuple[Bools, str]] = []
+        for some in _side_by_side(dense):
+            for p, column in some:
+                column[:], found = self.numbers[p].apply(columns[self.numbers[p].column])
+                problems += found
+        for some in _side_by_side(codes):
+            for q, column in some:
+                code = self.codes[q]
+                column[:] = code.apply(columns[code.column])
+                others[q] = np.count_nonzero(column == len(code.levels))
         sparse = None
         if self.texts:
             blocks = [text.apply(columns[text.column]) for text in self.texts]
             sparse = stacked(blocks, [len(text.touched) for text in self.texts])
-        dense = _side_by_side([values for values, _ in numbers], rows, np.dtype(np.float64))
-        codes = _side_by_side(encoded, rows, np.dtype(np.int32))
         return Rows(dense, codes, others, _by_row(problems, rows), sparse)
 
     def target_and_weight(self, columns: Columns) -> tuple[Floats, Floats, Bools]:
@@ -322,12 +327,15 @@ def _level_features(
     return tuple(f"{name}={label}" for label in labels)
 
 
-def _side_by_side(columns: Sequence[NDArray[Any]], rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Columns (n,) as an array (n, P) of rows. By one transposition: to fill it column by column
-    took four times as long."""
-    if not columns:
-        return np.empty((rows, 0), dtype)
-    return np.ascontiguousarray(np.stack(columns, dtype=dtype).T)
+def _side_by_side(table: NDArray[Any]) -> Iterator[list[tuple[int, NDArray[Any]]]]:
+    """The numbers of SIDE_BY_SIDE columns of an array (n, P) at a time, each with room for its n
+    values, which are written into the array afterwards, all by one transposition: in a quarter of
+    the time that they take one by one."""
+    for first in range(0, table.shape[1], SIDE_BY_SIDE):
+        into = table[:, first : first + SIDE_BY_SIDE]
+        room = np.empty(into.T.shape, table.dtype)
+        yield [(first + k, column) for k, column in enumerate(room)]
+        into[:] = room.T
 
 
 def _row_count(columns: Columns) -> int:

@@ -111,14 +111,13 @@ class Asked(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     def _answer(self, question: bytes) -> bytes:
         """The pickled result of the pickled (key, function, arguments); NO_ANSWER where the worker
         has other work, or does not hold the key's result, or the function raised."""
-        key, function, arguments = pickle.loads(question)
         if self._is_busy():
             return NO_ANSWER
         data = self._worker.data
-        in_memory = getattr(
-            data, "fast", data
-        )  # to read what was spilled takes the scheduler's say
+        # To read back what was spilled takes memory, and so the scheduler's say.
+        in_memory = getattr(data, "fast", data)
         try:
+            key, function, arguments = pickle.loads(question)
             return bytes(pickle.dumps(function(in_memory[key], *arguments)))
         except Exception:
             return NO_ANSWER

@@ -42,6 +42,9 @@ rows, and saves a look at them. The sampled Hessian beside it is off by the root
 ENOUGH_ROWS_A_PARAMETER. A normal column has .014 at LEAST_ROWS; one of rare ones, or of a heavy
 tail, more than this."""
 
+LOOKED_AT = 1024
+"""Rows at a time, so that their squares take no memory to speak of."""
+
 MAX_PASSES = 12
 NEAR = 0.3
 """Of the statistical error M / 2n of the objective: a Newton step that wins no more is taken, and
@@ -135,11 +138,20 @@ def _squares_error(blocks: Sequence[Block]) -> float:
 
     infinite for a column of zeros.
     """
-    weight = np.concatenate([block.weight for block in blocks])
-    squares = np.square(np.concatenate([block.dense for block in blocks]))
-    total = weight.sum()
-    mean = weight @ squares / total
-    error = np.sqrt(np.square(weight) @ np.square(squares - mean)) / total
+    weight = twice = 0.0
+    of_squares, of_squares_twice, of_fourths = np.zeros((3, blocks[0].dense.shape[1]))
+    for block in blocks:
+        for first in range(0, len(block.target), LOOKED_AT):
+            part = slice(first, first + LOOKED_AT)
+            w, squares = block.weight[part], np.square(block.dense[part])
+            w_twice = np.square(w)
+            weight, twice = weight + w.sum(), twice + w_twice.sum()
+            of_squares = of_squares + w @ squares
+            of_squares_twice = of_squares_twice + w_twice @ squares
+            of_fourths = of_fourths + w_twice @ np.square(squares)
+    mean = of_squares / weight
+    variance = (of_fourths - 2 * mean * of_squares_twice + mean**2 * twice) / weight**2
+    error = np.sqrt(np.maximum(variance, 0.0))
     return float(np.max(np.where(mean > 0, error / mean, np.inf), initial=0.0))
 
 

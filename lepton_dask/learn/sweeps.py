@@ -55,7 +55,7 @@ class Shards:
     layout: Layout
     features: tuple[str, ...]
     rows: int
-    workers: tuple[str, ...] = ()
+    workers: tuple[str, ...]
     """Others hold the shards of those that are lost."""
 
     @classmethod

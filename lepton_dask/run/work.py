@@ -63,20 +63,22 @@ class Work:
         groups: Sequence[Sequence[Future]],
         begun: Mapping[tuple[str, ...], Future] = MappingProxyType({}),
     ) -> list[Any]:
-        """Each group's results merged on the workers, in a tree that their order alone sets, and
-        brought here. `begun` are merges that `begin_reduce` began."""
+        """Each group's results merged in a tree that their order alone sets: on the workers, but
+        for the last few, which are merged here. `begun` are merges that `begin_reduce` began."""
         held: list[list[Future]] = []
-        tops = []
+        tops: list[list[Future]] = []
         for group in groups:
             level = list(group)
-            while len(level) > 1:
+            while len(level) > MERGED:
                 held.append(level)
                 sets = merged_together(level)
                 others = [futures for futures in sets if _keys(futures) not in begun]
                 made = iter(self.map(name, merged, repeat(merge), others))
                 level = [begun.get(_keys(futures)) or next(made) for futures in sets]
-            tops += level
-        return self.gather(tops)
+            whole = begun.get(_keys(level))
+            tops.append(level if whole is None else [whole])
+        found = iter(self.gather([future for level in tops for future in level]))
+        return [merged(merge, [next(found) for _ in level]) for level in tops if level]
 
     def begin_reduce(
         self, name: str, merge: Callable[[Any, Any], Any], group: Sequence[Future]
