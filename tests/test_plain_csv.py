@@ -18,7 +18,7 @@ from reading_tables import columns_of, written
 
 from lepton_dask.data.convert import FALSE_VALUES, TRUE_VALUES
 from lepton_dask.data.formats import compiled_fields, plain_csv
-from lepton_dask.data.formats.plain_csv import read_plain, warm_up
+from lepton_dask.data.formats.plain_csv import count_codes, read_plain, warm_up
 from lepton_dask.data.read import Read
 from lepton_dask.data.tables import plain_table
 from lepton_dask.learn.dispatch import Dispatch
@@ -201,6 +201,15 @@ def test_there_is_room_for_records_that_get_shorter(monkeypatch: pytest.MonkeyPa
     table = assert_read(long + "7,short\n" * 20_000, 2)
     assert table.num_rows == 20_400
     assert counts == [1]
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 127])
+def test_codes_are_counted_as_numpy_counts_them(distinct: int) -> None:
+    rng = np.random.default_rng(distinct)
+    skewed = np.minimum(rng.geometric(0.3, 1003) - 1, distinct - 1).astype(np.int8)
+    found = count_codes(pa.array(skewed).to_numpy(), distinct)
+    np.testing.assert_array_equal(found, np.bincount(skewed, minlength=distinct))
+    assert found.dtype == np.int64
 
 
 def test_texts_of_too_many_values_are_left_to_arrow() -> None:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from lepton_dask.data.arrow import known_type, one_array, ticks_of
+from lepton_dask.data.formats.plain_csv import count_codes
 from lepton_dask.data.levels import DISTINCT_CAP, Levels, counted, longest, merge_levels
 from lepton_dask.data.moments import Moments, merge_moments
 from lepton_dask.data.sketch import Counts, Ordered, QuantileSketch, weighted_quantiles
@@ -143,7 +144,7 @@ def _profile_column(array: pa.Array) -> ColumnProfile:
 def _profile_text(array: pa.Array, type_: ColumnType) -> ColumnProfile:
     encoded = array if pt.is_dictionary(array.type) else array.dictionary_encode()
     indices = encoded.indices.drop_null() if encoded.null_count else encoded.indices
-    counts = np.bincount(indices.to_numpy(), minlength=len(encoded.dictionary)).astype(np.int64)
+    counts = count_codes(indices.to_numpy(), len(encoded.dictionary))
     # A dictionary that was read or sliced may hold texts that no row has.
     used = np.flatnonzero(counts)
     texts = encoded.dictionary

@@ -214,6 +214,14 @@ def count_lines(text: NDArray[np.uint8]) -> int:
     return lines
 
 
+@compiled
+def count_codes(codes: NDArray[np.int8], counts: NDArray[np.int64]) -> None:
+    """Adds how often each code occurs, none of them negative, to counts (4, n), the sum of whose
+    rows it is: of one row a counter that is mostly the same would wait for itself each time."""
+    for i in range(len(codes)):
+        counts[i & 3, np.uint8(codes[i])] += 1
+
+
 @inlined
 def plain_number(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int, bool]:
     """The digits of a field as one integer, how many of them stand behind the point, and whether

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -56,12 +56,30 @@ def warm_up() -> None:
 
     with SCAN.making("scan"):
         _scanned(b"1,x\n" * 32, ",", (), np.array([fields.INTEGER, fields.TEXT], np.int8))
+        _count_compiled(pa.array([0], pa.int8()).to_numpy(), 1)
     _compiled.set()
 
 
 def is_ready() -> bool:
     """Whether this process has the scan compiled."""
     return _compiled.is_set()
+
+
+def count_codes(codes: NDArray[Any], distinct: int) -> NDArray[np.int64]:
+    """How often each of 0 to `distinct` - 1 occurs among codes of Arrow's: compiled, in a third of
+    numpy's time, where the scan is, and they are bytes as it makes them."""
+    if is_ready() and codes.dtype == np.int8:
+        return _count_compiled(codes, distinct)
+    return np.bincount(codes, minlength=distinct).astype(np.int64)
+
+
+def _count_compiled(codes: NDArray[np.int8], distinct: int) -> NDArray[np.int64]:
+    from lepton_dask.data.formats import compiled_fields as fields
+
+    counts = np.zeros((4, distinct), np.int64)
+    fields.count_codes(codes, counts)
+    summed: NDArray[np.int64] = counts.sum(axis=0)
+    return summed
 
 
 def read_plain(
