@@ -18,6 +18,7 @@ from lepton_dask.data.arrow_types import (
 from lepton_dask.data.chunks import Chunk, ParsedChunk, RowNumbers
 from lepton_dask.data.content import SourceFile
 from lepton_dask.data.convert import Converted, canonical, convert, missing_where_listed, reread
+from lepton_dask.data.levels import FEW_TEXTS
 from lepton_dask.data.quarantine import Bad, Quarantined
 from lepton_dask.data.read import Read
 from lepton_dask.data.types import ColumnType, Schema, described
@@ -196,6 +197,10 @@ def _is_kept_encoded(column: pa.ChunkedArray, listed: tuple[str, ...]) -> bool:
     """Whether a column is a dictionary of texts none of which stands for a missing value."""
     if not pa.types.is_dictionary(column.type):
         return False
+    if sum(len(chunk.dictionary) for chunk in column.chunks) <= FEW_TEXTS:
+        return not any(
+            text in listed for chunk in column.chunks for text in chunk.dictionary.to_pylist()
+        )
     texts = pa.array(listed, column.type.value_type)
     return not any(
         pc.any(pc.is_in(chunk.dictionary, value_set=texts)).as_py() for chunk in column.chunks
