@@ -19,6 +19,9 @@ SETTINGS: dict[str, object] = {
     # each array and each piece of a file: a third of the processor time that preparing takes.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 40 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
+    # With an arena for each of a worker's threads a chunk's pieces lie in several, and are held in
+    # each: 20 MB more at its peak, and a twentieth more time.
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 2,
 }
 
 SMALL_BYTES = 1e9
@@ -27,7 +30,6 @@ SMALL_SETTINGS: dict[str, object] = {
     # it for. Of 533 MB one held 60 so, after all that Python and the compiler need.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 1 << 20,
-    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 2,
 }
 
 
