@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -214,15 +215,18 @@ MODEL = LinearModel(chosen_loss("logistic"), Layout(4))
 THETA = np.linspace(-1.0, 1.0, 5)
 
 
+@contextmanager
+def cluster(**options):
+    """Two workers of one thread, unless the options say otherwise."""
+    options = {"n_workers": 2, "threads_per_worker": 1, **options}
+    with LocalCluster(dashboard_address="127.0.0.1:0", **options) as local, Client(local) as client:
+        yield client
+
+
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-        ) as local,
-        Client(local) as client,
-    ):
-        yield client
+    with cluster() as shared:
+        yield shared
 
 
 class Counting(Dispatch):
@@ -298,16 +302,7 @@ def test_a_long_pass_is_a_task_a_thread(client, monkeypatch):
 
 @pytest.mark.cluster
 def test_a_step_that_asks_for_resources_asks_the_scheduler():
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            processes=False,
-            resources={"gpu": 1},
-            dashboard_address="127.0.0.1:0",
-        ) as local,
-        Client(local) as client,
-    ):
+    with cluster(n_workers=1, processes=False, resources={"gpu": 1}) as client:
         sweeps = sweeps_on(client, resources={"gpu": 1.0})
         sweeps.sums(Query(THETA))
         assert sweeps.dispatch.names == ["pass"]
@@ -329,12 +324,7 @@ def test_beside_other_work_a_pass_is_a_task_in_its_turn(client):
 
 @pytest.mark.cluster
 def test_a_worker_that_is_lost_costs_a_recompute_and_no_bit():
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-        ) as local,
-        Client(local) as client,
-    ):
+    with cluster() as client:
         sweeps = sweeps_on(client, retries=2)
         before = sweeps.sums(Query(THETA))
         assert sweeps.dispatch.names == []

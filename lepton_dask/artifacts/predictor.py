@@ -20,7 +20,8 @@ from lepton_dask.artifacts.replay import Played, ReplayStep, Tables, play
 from lepton_dask.artifacts.side_table import SideTable
 from lepton_dask.artifacts.stored_prior import StoredPrior
 from lepton_dask.data.columns import Columns
-from lepton_dask.data.prepared import Floats, Label, Prepared, Problems, Rows
+from lepton_dask.data.labels import Label
+from lepton_dask.data.prepared import Floats, Prepared, Problems, Rows
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.layers import Layer, expanded, through
 from lepton_dask.learn.links import LINKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lepton_dask.artifacts.predictor import Model, Scores
-from lepton_dask.data.prepared import label_text
+from lepton_dask.data.labels import label_text
 from lepton_dask.data.types import ColumnType, Schema
 
 PREDICTION = "prediction"

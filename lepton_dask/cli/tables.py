@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lepton_dask.artifacts.redact import Redactor
 from lepton_dask.artifacts.run_folder import RunSummary
-from lepton_dask.data.prepared import label_text
+from lepton_dask.data.labels import label_text
 from lepton_dask.plan.planned import Plan
 from lepton_dask.run.outcome import Evaluated, RunOutcome
 

@@ -23,6 +23,7 @@ from lepton_dask.data.fit_target import (
     weight_mistakes,
 )
 from lepton_dask.data.hashed_text import FittedText, TouchedBuckets
+from lepton_dask.data.labels import label_text
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.moments import Moments
 from lepton_dask.data.prepare import Categorical, Constant, Dates, Hash, Numeric, Prepare
@@ -32,7 +33,6 @@ from lepton_dask.data.prepared import (
     FittedDatePart,
     FittedNumber,
     Prepared,
-    label_text,
 )
 from lepton_dask.data.profile import ColumnProfile, Profile
 from lepton_dask.data.roles import Task

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lepton_dask.data.labels import Label, label_text
 from lepton_dask.data.levels import DISTINCT_CAP
 from lepton_dask.data.prepare import Prepare, Target
-from lepton_dask.data.prepared import FittedTarget, Label, label_text
+from lepton_dask.data.prepared import FittedTarget
 from lepton_dask.data.profile import ColumnProfile, Profile
 from lepton_dask.data.roles import Task, positive_label
 from lepton_dask.data.treatments import Treated

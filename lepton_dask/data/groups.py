@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.data.columns import Column, NumberColumn, TextColumn
-from lepton_dask.data.prepared import label_text
+from lepton_dask.data.labels import label_text
 
 
 class GroupNames(NamedTuple):

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lepton_dask.data.arrow import one_array, ticks_of
+from lepton_dask.data.labels import Label
 from lepton_dask.data.levels import Levels
-from lepton_dask.data.prepared import Label
 from lepton_dask.data.profile import ColumnProfile, Profile
 from lepton_dask.data.roles import NUMERIC_KINDS
 from lepton_dask.errors import Mistake

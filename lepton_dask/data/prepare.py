@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 from lepton_dask.component import Component
 from lepton_dask.data.calendar import DatePart
 from lepton_dask.data.hashed_text import NGrams
-from lepton_dask.data.prepared import Label, Transform
+from lepton_dask.data.labels import Label
+from lepton_dask.data.prepared import Transform
 
 Impute = Literal["mean", "median", "none"]
 Scale = Literal["standard", "minmax", "robust", "none"]

@@ -15,19 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.data.calendar import DatePart, date_part
-from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn, TextColumn
+from lepton_dask.data.columns import Bools, Column, Columns, MomentColumn, NumberColumn
 from lepton_dask.data.hashed_text import Buckets, FittedText, stacked
+from lepton_dask.data.labels import Label, label_codes, level_features
 from lepton_dask.matrix import Layout, Sparse
 
-Label = str | bool | int | float
 Transform = Literal["log1p", "none"]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Problems = NDArray[np.object_]
 """(n,): for every row None, or in words why it cannot be used."""
-
-OTHER = "(other)"
-MISSING = "(missing)"
 
 SIDE_BY_SIDE = 16
 """Columns: so many numbers of a row are two lines of the cache, and all columns of a chunk beside
@@ -109,7 +106,7 @@ class FittedCategory:
 
     @property
     def features(self) -> tuple[str, ...]:
-        return _level_features(self.column, self.levels, self.has_missing)
+        return level_features(self.column, self.levels, self.has_missing)
 
     def apply(self, column: Column) -> Codes:
         """Codes (n,): 0 to L - 1 the levels, L other, L + 1 missing."""
@@ -127,7 +124,7 @@ class FittedDatePart:
 
     @property
     def features(self) -> tuple[str, ...]:
-        return _level_features(f"{self.column}.{self.part}", self.levels, self.has_missing)
+        return level_features(f"{self.column}.{self.part}", self.levels, self.has_missing)
 
     def apply(self, column: Column) -> Codes:
         """Codes (n,), as of a category."""
@@ -290,41 +287,6 @@ class Prepared:
                 for text, buckets in zip(document.get("texts", ()), touched, strict=True)
             ),
         )
-
-
-def label_codes(column: Column, labels: tuple[Label, ...], has_missing: bool) -> Codes:
-    """Every row's index among L labels; L for any other, and for a missing value L + 1 where
-    `has_missing`, else L."""
-    other = len(labels)
-    missing = other + 1 if has_missing else other
-    if isinstance(column, TextColumn):
-        index = {label: i for i, label in enumerate(labels)}
-        codes = [index.get(level, other) for level in column.levels]
-        # The code -1 of a missing text picks the last. By `take`, in a quarter of an index's time.
-        return np.array([*codes, missing], dtype=np.int32).take(column.codes, mode="wrap")
-    if not isinstance(column, NumberColumn):
-        raise TypeError("dates and timestamps are not categories")
-    values = np.array(labels, dtype=np.float64)
-    order = np.argsort(values)
-    places = np.minimum(np.searchsorted(values[order], column.values), max(other - 1, 0))
-    matched = np.where(values[order][places] == column.values, order[places], other)
-    return np.where(column.missing, missing, matched).astype(np.int32)
-
-
-def label_text(label: Label) -> str:
-    """A label as a feature's name shows it: 3 for 3.0, true for True."""
-    if isinstance(label, bool):
-        return "true" if label else "false"
-    if isinstance(label, float) and label.is_integer():
-        return str(int(label))
-    return str(label)
-
-
-def _level_features(
-    name: str, levels: tuple[Label, ...] | tuple[int, ...], has_missing: bool
-) -> tuple[str, ...]:
-    labels = [*(label_text(level) for level in levels), OTHER, *([MISSING] * has_missing)]
-    return tuple(f"{name}={label}" for label in labels)
 
 
 def _side_by_side(table: NDArray[Any]) -> Iterator[list[tuple[int, NDArray[Any]]]]:

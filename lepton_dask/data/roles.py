@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from lepton_dask.data.labels import Label, label_text
 from lepton_dask.data.prepare import Prepare, Target
-from lepton_dask.data.prepared import Label, label_text
 from lepton_dask.data.selectors import is_expression, select, unknown_column
 from lepton_dask.data.target import TargetColumn
 from lepton_dask.data.types import ColumnType, Kind

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton_dask.data.columns import Column, NumberColumn, TextColumn
-from lepton_dask.data.prepared import FittedCategory, Label, label_codes
+from lepton_dask.data.labels import Label, label_codes
+from lepton_dask.data.prepared import FittedCategory
 from lepton_dask.matrix import Block, Floats, Layout, Sparse
 
 Labels = NDArray[Any]

@@ -120,6 +120,7 @@ class Asked(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
             key, function, arguments = pickle.loads(question)
             return bytes(pickle.dumps(function(in_memory[key], *arguments)))
         except Exception:
+            # Whatever it is: as a task it raises again, and is told in a task's way.
             return NO_ANSWER
 
     def _is_busy(self) -> bool:
@@ -147,13 +148,11 @@ class DirectWay:
     def open(cls, client: Client) -> DirectWay | None:
         """On a cluster on this machine that nobody else uses; None where its workers cannot be
         reached so."""
-        client.register_plugin(Asked())
-        places = client.run(_place)
-        if not places or None in places.values():
-            return None
         try:
-            return cls(places)
-        except (OSError, EOFError, AuthenticationError):
+            client.register_plugin(Asked())
+            places = client.run(_place)
+            return None if None in places.values() else cls(places)
+        except (OSError, EOFError, AuthenticationError):  # a worker may go at any moment
             return None
 
     def close(self) -> None:
@@ -168,22 +167,27 @@ class DirectWay:
         """Asks; what is returned waits for the answers, in order, None for each that has to be a
         task. `check` is called meanwhile and may raise to end the wait. None where all have to be
         tasks."""
-        if time.monotonic() < self._held_until or not self._turn.acquire(blocking=False):
+        if time.monotonic() < self._held_until:
+            return None
+        # First: what cannot be pickled raises, and the turn is still anybody's.
+        calls = [(question.address, pickle.dumps(question[1:])) for question in questions]
+        if not self._turn.acquire(blocking=False):
             return None
         try:
-            asked = self._send(questions)
+            asked = self._send(calls)
         except OSError:
             self.close()
             asked = {}
         return lambda: self._receive(len(questions), asked, check)
 
-    def _send(self, questions: Sequence[Question]) -> dict[Line, int]:
+    def _send(self, calls: Sequence[tuple[str, bytes]]) -> dict[Line, int]:
+        """The lines that wait for an answer, each with its call's number."""
         free = {address: list(lines) for address, lines in self._lines.items()}
         asked = {}
-        for number, question in enumerate(questions):
-            if free.get(question.address):
-                line = free[question.address].pop()
-                line.send_bytes(pickle.dumps(question[1:]))
+        for number, (address, call) in enumerate(calls):
+            if free.get(address):
+                line = free[address].pop()
+                line.send_bytes(call)
                 asked[line] = number
         return asked
 

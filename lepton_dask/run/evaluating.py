@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lepton_dask.artifacts.predictor import DEFAULT_THRESHOLD
-from lepton_dask.data.prepared import Label, label_text
+from lepton_dask.data.labels import Label, label_text
 from lepton_dask.errors import Mistake, UserError
 from lepton_dask.learn.evaluate import Evaluate, EvaluationGoal
 from lepton_dask.learn.metrics import METRICS, scored_task

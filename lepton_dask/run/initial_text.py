@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lepton_dask.config.scalars import RefusedScalar, read_scalar
 from lepton_dask.data.declared import Date, DeclaredType, Timestamp
 from lepton_dask.data.guess_roles import SHARES, TargetGuess, TimeGuess
-from lepton_dask.data.prepared import Label
+from lepton_dask.data.labels import Label
 from lepton_dask.data.read import Read
 
 COMMENT_COLUMN = 40

@@ -138,7 +138,8 @@ def _shards(
     chunks = work.map("design", design, part.partitions, repeat(fitted))
     work.settle(chunks, f"{name} chunks prepared")
     asked = work.dispatch.ask_where_they_lie("facts", _facts, chunks)
-    shards = Shards.of_blocks(work.dispatch, chunks, prepared.layout, prepared.features, 0)
+    # Meanwhile, and so before it is known how many rows they hold.
+    shards = Shards.of_blocks(work.dispatch, chunks, prepared.layout, prepared.features, rows=0)
     facts: list[DesignFacts] = work.dispatch.answers(asked)
     _tell(work, name, part, prepared, facts)
     return replace(shards, rows=sum(each.rows for each in facts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lepton_dask.artifacts.predictor import MULTINOMIAL, Model
-from lepton_dask.data.prepared import label_text
+from lepton_dask.data.labels import label_text
 from lepton_dask.errors import Mistake, RunError, UserError
 from lepton_dask.events import Iterated, OptimizerChosen
 from lepton_dask.learn.descent import Descent, Iteration, descend

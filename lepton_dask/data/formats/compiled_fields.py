@@ -1,4 +1,4 @@
-"""The fields of CSV text without quotes, compiled: numbers, and texts as codes of a dictionary.
+"""The fields of CSV text without quotes, compiled: numbers, and texts as codes, which are counted.
 
 Text is looked at 32 bytes at a time, for the byte that ends a field: LLVM makes compares of vectors
 of whatever instructions the processor has. Each field is then converted at once, while it is in the
